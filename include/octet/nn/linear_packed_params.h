@@ -1,0 +1,87 @@
+#pragma once
+
+#include <octet/kernels/half.h>
+#include <octet/kernels/packed_weight.h>
+#include <octet/nn/implementation.h>
+#include <octet/observe/qconfig.h>
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace octet::nn::quantized {
+
+/// The weight and the bias of one linear map, `y = x Wᵀ + b`, ready for the engine: torch.ao's LinearPackedParams.
+/// Linear has one, a recurrent cell two, an LSTM two for each layer and direction. Immutable; copies share the storage, and
+/// any number of threads may use it at once.
+class LinearPackedParams {
+ public:
+  /// Quantizes a float weight with the weight observer of `qconfig`: qint8, per tensor or per channel (axis 0), or float16,
+  /// whose values beyond ±65504 are clamped, as torch.ao does.
+  /// @param weight  [out_features, in_features], floating
+  /// @param bias    [out_features], or undefined
+  /// @param where   what error messages call the weight: "encoder.fc: weight"
+  /// @throws Error for other dtypes and shapes, for NaN and infinities, for a qconfig without a weight observer
+  static LinearPackedParams from_float(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
+                                       const std::string& where);
+
+  /// The inverse of append_to. @throws Error that names what is missing or of a wrong shape, dtype or value
+  static LinearPackedParams from_state_dict(const StateDict& state, const std::string& weight_name,
+                                            const std::string& bias_name, const std::string& where);
+
+  int64_t in_features() const;
+  int64_t out_features() const;
+  DType dtype() const;      ///< qint8 or float16
+  QScheme qscheme() const;  ///< of the qint8 weight
+  int64_t weight_bytes() const;
+
+  /// The weight: a quantized tensor, or halves. Unpacked anew with each call.
+  at::Tensor weight() const;
+  const at::Tensor& bias() const { return bias_; }  ///< float32, or undefined
+
+  /// Adds `<weight_name>` (int8 or half), for qint8 `<weight_name>_scale` (float32, [1] or [out_features]) and
+  /// `<weight_name>_zero_point` (int32, alike), and `<bias_name>` if there is a bias.
+  void append_to(StateDict& state, const std::string& weight_name, const std::string& bias_name) const;
+
+  /// How the activations are quantized, anew for every call.
+  struct ActivationQParams {
+    bool per_row = false;     ///< one scale and zero point for each row, so that rows do not depend on each other
+    int64_t quant_min = 0;
+    int64_t quant_max = 255;
+
+    /// What the activation observer of a qconfig asks for. @throws Error for a dtype other than quint8 and a range beyond it
+    static ActivationQParams from(const ObserverFactory& activation, const std::string& where);
+
+    /// To and from the attributes `per_row`, `quant_min` and `quant_max` of a module. @throws Error as nn::attribute
+    void append_to(Attributes& attributes) const;
+    static ActivationQParams from(const Attributes& attributes, const std::string& where);
+  };
+
+  /// `out = x Wᵀ + b`, and relu if asked for. qint8: quantizes the rows (scale and zero point by choose_dynamic_qparams),
+  /// sums exactly in int32, and leaves through the one float formula of docs/arithmetic.md.
+  /// @param x    [rows][in_features], contiguous
+  /// @param out  [rows][out_features], contiguous
+  /// @throws Error for NaN and infinities in x; they have no place on an integer scale
+  void apply(const float* x, int64_t rows, const ActivationQParams& activation, bool relu, float* out) const;
+
+ private:
+  struct Int8Weight {
+    kernels::PackedWeight packed;
+    std::vector<float> scale;         // [1] or [out_features]
+    std::vector<int32_t> zero_point;  // alike; empty when all are zero
+  };
+  struct HalfWeight {
+    at::Tensor values;  // [out_features, in_features], half, contiguous
+  };
+
+  LinearPackedParams(std::variant<Int8Weight, HalfWeight> weight, const at::Tensor& bias);
+  static LinearPackedParams from_integers(const at::Tensor& integers, const at::Tensor& scale, const at::Tensor& zero_point,
+                                          const at::Tensor& bias, const std::string& where);
+  const float* bias_data() const;
+
+  std::variant<Int8Weight, HalfWeight> weight_;
+  at::Tensor bias_;
+};
+
+}  // namespace octet::nn::quantized

@@ -1,0 +1,393 @@
+#pragma once
+
+#include <octet/nn/implementation.h>
+#include <octet/nn/module_internals.h>
+#include <octet/observe/observer.h>
+#include <octet/observe/qconfig.h>
+#include <octet/tensor/error.h>
+#include <octet/tensor/module_path.h>
+
+#include <torch/nn/cloneable.h>
+#include <torch/nn/pimpl.h>
+#include <torch/nn/utils/rnn.h>
+
+#include <concepts>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <typeindex>
+#include <utility>
+#include <vector>
+
+namespace octet::nn {
+
+/// Called before a slot's forward with the tensors among its arguments, in order. It may replace them.
+using ForwardPreHook = std::function<void(torch::nn::Module& module, std::vector<at::Tensor>& inputs)>;
+
+/// Called after a slot's forward with the tensors of its arguments and of its result, in order. It may replace the latter.
+using ForwardHook =
+    std::function<void(torch::nn::Module& module, const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs)>;
+
+/// What a slot holds beside its float module. It is a child of the slot, under the name `slot`, and only there when there
+/// is something to hold. A child it must be: torch::nn::Cloneable clones a submodule by assigning its *torch* class, which
+/// slices every member of ours off, but carries the children over.
+class SlotState : public torch::nn::Module {
+ public:
+  static constexpr const char* kName = "slot";
+
+  std::shared_ptr<ImplementationBase> implementation;
+  std::map<int64_t, ForwardPreHook> forward_pre_hooks;  // by handle, thus in the order of registration
+  std::map<int64_t, ForwardHook> forward_hooks;
+  std::optional<QConfig> qconfig;
+
+  bool empty() const;
+  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override;
+  void train(bool on = true) override;
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Dtype dtype, bool non_blocking = false) override;
+  void to(torch::Device device, bool non_blocking = false) override;
+  void pretty_print(std::ostream& stream) const override;
+};
+
+/// Takes a hook out again. Does nothing when the slot is gone.
+class HookHandle {
+ public:
+  HookHandle(std::weak_ptr<torch::nn::Module> slot, int64_t id) : slot_(std::move(slot)), id_(id) {}
+  void remove();
+
+ private:
+  std::weak_ptr<torch::nn::Module> slot_;
+  int64_t id_;
+};
+
+/// What every slot has, whatever its float class. Find it with `dynamic_cast<SlotBase*>(&module)`.
+/// Forward may be called from many threads at once; all that changes a slot may not run beside it.
+class SlotBase {
+ public:
+  static constexpr const char* kActivationPostProcess = "activation_post_process";
+
+  virtual ~SlotBase() = default;
+
+  /// The slot as the module that it is.
+  virtual torch::nn::Module& module() = 0;
+  const torch::nn::Module& module() const { return const_cast<SlotBase*>(this)->module(); }
+
+  /// The torch class of the float module: typeid(torch::nn::LinearImpl).
+  virtual std::type_index float_type() const = 0;
+
+  /// The name of that class as users write it: "Linear".
+  std::string type_name() const;
+
+  /// What computes instead of the float module; null when that one does.
+  std::shared_ptr<ImplementationBase> implementation() const;
+
+  /// Lets `implementation` compute from now on and gives the float module's parameters free.
+  /// @throws Error when it does not answer calls of this slot's signature; the slot is then as it was.
+  void set_implementation(std::shared_ptr<ImplementationBase> implementation);
+
+  /// @throws Error as set_implementation would, without changing anything.
+  void check_implementation(const ImplementationBase& implementation) const;
+
+  /// Hooks run in the order of registration: pre-hooks, forward, hooks, then the activation's observer. They survive swaps
+  /// and clones.
+  HookHandle register_forward_pre_hook(ForwardPreHook hook);
+  HookHandle register_forward_hook(ForwardHook hook);
+
+  /// The observer or fake quantization of the output: the slot's child `activation_post_process`, as in torch.ao. Null
+  /// takes it away. It sees a result that is one tensor.
+  void set_activation_post_process(std::shared_ptr<ObserverBase> observer);
+  std::shared_ptr<ObserverBase> activation_post_process() const;
+
+  /// The qconfig that prepare() gave this slot; convert() reads it.
+  std::optional<QConfig> qconfig() const;
+  void set_qconfig(std::optional<QConfig> qconfig);
+
+  /// Where the slot is in its model, for error messages ("encoder.layers.0.fc"). Set by the workflows.
+  const std::string& path() const { return path_; }
+  void set_path(std::string path) { path_ = std::move(path); }
+
+ protected:
+  SlotState* state() const;
+  SlotState& make_state();
+  void drop_empty_state();
+
+  /// Whether the implementation has the signature of this slot.
+  virtual bool accepts(const ImplementationBase& implementation) const = 0;
+  virtual void release_float_parameters() = 0;
+
+ private:
+  std::string path_;
+};
+
+/// The slot that a module is, or null.
+inline SlotBase* as_slot(torch::nn::Module& module) { return dynamic_cast<SlotBase*>(&module); }
+inline const SlotBase* as_slot(const torch::nn::Module& module) { return dynamic_cast<const SlotBase*>(&module); }
+
+namespace detail {
+
+/// `Tensor` and `const Tensor&` parameters are one, so that all unary modules share an implementation's signature.
+template <class Argument>
+using CanonicalArgument = std::conditional_t<std::is_same_v<Argument, at::Tensor>, const at::Tensor&, Argument>;
+
+template <class MemberFunction>
+struct ForwardSignature;
+template <class Result, class Module, class... Arguments>
+struct ForwardSignature<Result (Module::*)(Arguments...)> {
+  using type = Result(CanonicalArgument<Arguments>...);
+};
+template <class Float>
+using ForwardSignatureOf = typename ForwardSignature<decltype(&Float::forward)>::type;
+
+/// Calls visit(Tensor&) for each tensor in a value, in order; other values (output sizes, say) have none.
+template <class Value, class Visit>
+void for_each_tensor(Value& value, const Visit& visit) {
+  if constexpr (std::is_same_v<Value, at::Tensor>) {
+    visit(value);
+  } else if constexpr (std::is_same_v<Value, torch::nn::utils::rnn::PackedSequence>) {
+    at::Tensor data = value.data();
+    visit(data);
+    if (!data.is_same(value.data())) {
+      value = Value(data, value.batch_sizes(), value.sorted_indices(), value.unsorted_indices());
+    }
+  } else if constexpr (requires { value.has_value(); }) {
+    if (value) for_each_tensor(*value, visit);
+  } else if constexpr (requires { std::tuple_size<Value>::value; }) {
+    std::apply([&](auto&... elements) { (for_each_tensor(elements, visit), ...); }, value);
+  }
+}
+
+template <class Value>
+std::vector<at::Tensor> tensors_of(Value& value) {
+  std::vector<at::Tensor> tensors;
+  for_each_tensor(value, [&](at::Tensor& tensor) { tensors.push_back(tensor); });
+  return tensors;
+}
+template <class Value>
+void put_tensors(Value& value, const std::vector<at::Tensor>& tensors) {
+  size_t i = 0;
+  for_each_tensor(value, [&](at::Tensor& tensor) { tensor = tensors.at(i++); });
+}
+
+/// Converts as torch::nn::Module::to does, but leaves integer parameters and buffers their dtype.
+void move_to(torch::nn::Module& module, std::optional<torch::Device> device, std::optional<torch::Dtype> dtype,
+             bool non_blocking);
+
+/// Fills `copy`, a module that was copied member by member, with copies of all that `source` has registered.
+void deep_copy_registered(const torch::nn::Module& source, torch::nn::Module& copy, const std::optional<torch::Device>& device);
+
+/// The members of torch's module classes that hold their tensors, as one list.
+template <class Float>
+std::vector<std::pair<const char*, at::Tensor*>> tensor_members(Float& module) {
+  std::vector<std::pair<const char*, at::Tensor*>> members;
+  if constexpr (requires { module.weight; }) members.emplace_back("weight", &module.weight);
+  if constexpr (requires { module.bias; }) {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(module.bias)>, at::Tensor>)
+      members.emplace_back("bias", &module.bias);
+  }
+  if constexpr (requires { module.running_mean; }) {
+    members.emplace_back("running_mean", &module.running_mean);
+    members.emplace_back("running_var", &module.running_var);
+    members.emplace_back("num_batches_tracked", &module.num_batches_tracked);
+  }
+  if constexpr (requires { module.weight_ih; }) {
+    members.emplace_back("weight_ih", &module.weight_ih);
+    members.emplace_back("weight_hh", &module.weight_hh);
+    members.emplace_back("bias_ih", &module.bias_ih);
+    members.emplace_back("bias_hh", &module.bias_hh);
+  }
+  return members;
+}
+
+/// The implementations that a slot takes: recurrent ones also answer forward_with_packed_input.
+template <class Float, class Signature>
+struct ImplementationFor {
+  using type = Implementation<Signature>;
+};
+template <class Float, class Signature>
+  requires requires { &Float::forward_with_packed_input; }
+struct ImplementationFor<Float, Signature> {
+  using type = RecurrentImplementation<Signature>;
+};
+
+/// The part of a slot that does not depend on how many arguments its forward takes.
+template <class Self, class Float, class Signature>
+class SlotCore : public Float, public SlotBase {
+ public:
+  using FloatModule = Float;
+  using Implementation = typename ImplementationFor<Float, Signature>::type;
+
+  /// The constructors of the float module. From a float module: a slot that shares its tensors.
+  template <class... Arguments>
+    requires std::constructible_from<Float, Arguments...> && (!std::derived_from<std::remove_cvref_t<Arguments>, SlotBase> && ...)
+  explicit SlotCore(Arguments&&... arguments) : Float(std::forward<Arguments>(arguments)...) {
+    ModuleInternals::set_name(*this, "octet::nn::" + type_name() + "Impl");
+  }
+  SlotCore(const SlotCore&) = default;
+
+  torch::nn::Module& module() override { return *this; }
+  std::type_index float_type() const override { return typeid(Float); }
+
+  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {
+    return clone_as<Self>(device);
+  }
+
+  void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override { move(device, dtype, non_blocking); }
+  void to(torch::Dtype dtype, bool non_blocking = false) override { move(std::nullopt, dtype, non_blocking); }
+  void to(torch::Device device, bool non_blocking = false) override { move(device, std::nullopt, non_blocking); }
+
+  void pretty_print(std::ostream& stream) const override {
+    stream << "octet::nn::" << type_name();
+    if (implementation()) return;  // the child `slot` says what computes
+    std::ostringstream text;
+    Float::pretty_print(text);
+    stream << text.str().substr(text.str().find('('));
+  }
+
+ protected:
+  /// Every way into the slot: `compute(target, arguments...)` calls forward or a sibling of it on the float module or on
+  /// the implementation.
+  template <class Value, class Compute, class... Inputs>
+  Value dispatch(const Compute& compute, Inputs... inputs) {
+    const ModulePathScope scope(path());
+    if (ModuleInternals::children(*this).is_empty()) return compute(static_cast<Float&>(*this), inputs...);
+    SlotState* const slot_state = state();
+    const auto observer = activation_post_process();
+
+    std::tuple<std::remove_cvref_t<Inputs>...> arguments(inputs...);
+    if (slot_state && !slot_state->forward_pre_hooks.empty()) {
+      auto tensors = tensors_of(arguments);
+      for (const auto& [id, hook] : slot_state->forward_pre_hooks) hook(*this, tensors);
+      put_tensors(arguments, tensors);
+    }
+    auto* const implementation =
+        slot_state ? static_cast<Implementation*>(slot_state->implementation.get()) : nullptr;
+    Value result = std::apply(
+        [&](const auto&... values) -> Value {
+          return implementation ? compute(*implementation, values...) : compute(static_cast<Float&>(*this), values...);
+        },
+        arguments);
+    if (slot_state && !slot_state->forward_hooks.empty()) {
+      const auto tensors = tensors_of(arguments);
+      auto outputs = tensors_of(result);
+      for (const auto& [id, hook] : slot_state->forward_hooks) hook(*this, tensors, outputs);
+      put_tensors(result, outputs);
+    }
+    if constexpr (std::is_same_v<Value, at::Tensor>) {
+      if (observer) result = observer->forward(result);
+    }
+    return result;
+  }
+
+  template <class Slot>
+  std::shared_ptr<torch::nn::Module> clone_as(const std::optional<torch::Device>& device) const {
+    const torch::NoGradGuard no_grad;
+    auto copy = std::make_shared<Slot>(static_cast<const Slot&>(*this));
+    ModuleInternals::parameters(*copy).clear();
+    ModuleInternals::buffers(*copy).clear();
+    ModuleInternals::children(*copy).clear();
+    if (!implementation()) copy->reset();  // else there are no float tensors to make anew
+    deep_copy_registered(*this, *copy, device);
+    // A member may have been tied to a tensor that is not the registered one: what forward reads is what must be cloned.
+    auto& registered = ModuleInternals::parameters(const_cast<SlotCore&>(*this));
+    const auto sources = tensor_members(static_cast<Float&>(const_cast<SlotCore&>(*this)));
+    const auto copies = tensor_members(static_cast<Float&>(*copy));
+    for (size_t i = 0; i < sources.size(); ++i) {
+      const auto& [name, source] = sources[i];
+      const at::Tensor* const parameter = registered.find(name);
+      if (parameter && source->defined() && !source->is_same(*parameter)) {
+        copies[i].second->set_data(device ? source->detach().to(*device, source->scalar_type(), false, true)
+                                          : source->detach().clone());
+      }
+    }
+    return copy;
+  }
+
+  bool accepts(const ImplementationBase& implementation) const override {
+    return dynamic_cast<const Implementation*>(&implementation) != nullptr;
+  }
+
+  void release_float_parameters() override {
+    for (auto& [name, member] : tensor_members(static_cast<Float&>(*this))) *member = at::Tensor();
+    if constexpr (requires { this->flat_weights_; }) {
+      for (auto& weight : this->flat_weights_) weight = at::Tensor();
+    }
+    if constexpr (requires { this->release_modules(); }) this->release_modules();
+    ModuleInternals::parameters(*this).clear();
+    ModuleInternals::buffers(*this).clear();
+  }
+
+ private:
+  void move(std::optional<torch::Device> device, std::optional<torch::Dtype> dtype, bool non_blocking) {
+    move_to(*this, device, dtype, non_blocking);
+    if constexpr (requires { this->reset_flat_weights(); }) {
+      if (!implementation()) this->reset_flat_weights();
+    }
+  }
+};
+
+}  // namespace detail
+
+/// A module of the torch class `Float` that can be swapped while it stays in place: it *is a* `Float` for ever (typed
+/// members, Sequential, `as<>()`, clone() and the parameters' names keep working), but what it computes is the float module
+/// or, once a workflow has set one, an implementation. Any class with one non-template, non-overloaded forward whose
+/// arguments after the first default to `{}` makes a slot, so users can make slots of modules of their own.
+template <class Float, class Signature = detail::ForwardSignatureOf<Float>>
+class Slot;
+
+template <class Float, class Result, class Input>
+class Slot<Float, Result(Input)> : public detail::SlotCore<Slot<Float>, Float, Result(Input)> {
+ public:
+  using detail::SlotCore<Slot<Float>, Float, Result(Input)>::SlotCore;
+
+  Result forward(Input input) {
+    return this->template dispatch<Result>([](auto& target, const auto& x) { return target.forward(x); }, input);
+  }
+};
+
+template <class Float, class Result, class Input, class Second>
+class Slot<Float, Result(Input, Second)> : public detail::SlotCore<Slot<Float>, Float, Result(Input, Second)> {
+ public:
+  using detail::SlotCore<Slot<Float>, Float, Result(Input, Second)>::SlotCore;
+
+  Result forward(Input input, Second second = {}) {
+    return this->template dispatch<Result>([](auto& target, const auto&... all) { return target.forward(all...); }, input,
+                                           second);
+  }
+};
+
+template <class Float, class Result, class Input, class Second, class Third>
+class Slot<Float, Result(Input, Second, Third)>
+    : public detail::SlotCore<Slot<Float>, Float, Result(Input, Second, Third)> {
+ public:
+  using detail::SlotCore<Slot<Float>, Float, Result(Input, Second, Third)>::SlotCore;
+
+  Result forward(Input input, Second second = {}, Third third = {}) {
+    return this->template dispatch<Result>([](auto& target, const auto&... all) { return target.forward(all...); }, input,
+                                           second, third);
+  }
+};
+
+/// A slot of LSTM, GRU or RNN, which also take packed sequences.
+template <class Float>
+class RecurrentSlot : public Slot<Float> {
+ public:
+  using Slot<Float>::Slot;
+  using Hidden = typename detail::RecurrentTypes<detail::ForwardSignatureOf<Float>>::Hidden;
+  using PackedResult = typename detail::RecurrentTypes<detail::ForwardSignatureOf<Float>>::PackedResult;
+
+  PackedResult forward_with_packed_input(const torch::nn::utils::rnn::PackedSequence& packed_input, Hidden hx = {}) {
+    return this->template dispatch<PackedResult>(
+        [](auto& target, const auto&... all) { return target.forward_with_packed_input(all...); }, packed_input, hx);
+  }
+
+  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {
+    return this->template clone_as<RecurrentSlot>(device);
+  }
+};
+
+}  // namespace octet::nn

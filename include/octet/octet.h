@@ -1,0 +1,17 @@
+#pragma once
+
+/// All of Octet. A model needs `namespace nn = octet::nn;` in place of `namespace nn = torch::nn;`.
+
+#include <octet/io/safetensors.h>
+#include <octet/io/save_load.h>
+#include <octet/nn/dynamic_linear.h>
+#include <octet/nn/dynamic_rnn.h>
+#include <octet/nn/dynamic_rnn_cells.h>
+#include <octet/nn/modules.h>
+#include <octet/nn/quantized_embedding.h>
+#include <octet/observe/qconfig_mapping.h>
+#include <octet/observe/qconfig_presets.h>
+#include <octet/tensor/float_fallback.h>
+#include <octet/tensor/quantize.h>
+#include <octet/tensor/quantized_tensor.h>
+#include <octet/workflow/quantize_dynamic.h>

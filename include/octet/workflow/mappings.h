@@ -1,0 +1,73 @@
+#pragma once
+
+#include <octet/nn/implementation.h>
+#include <octet/observe/qconfig.h>
+#include <octet/tensor/error.h>
+
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <typeindex>
+
+namespace octet {
+
+namespace detail {
+
+/// A module class from its holder, and from a slot the float class in it: nn::Linear -> torch::nn::LinearImpl.
+template <class M>
+struct ClassOf {
+  using type = M;
+};
+template <class M>
+  requires requires { typename M::ContainedType; }
+struct ClassOf<M> : ClassOf<typename M::ContainedType> {};
+template <class M>
+  requires requires { typename M::FloatModule; }
+struct ClassOf<M> {
+  using type = typename M::FloatModule;
+};
+
+}  // namespace detail
+
+/// Which class takes the place of which float class when a workflow swaps modules: torch.ao's mapping tables.
+class ModuleMappings {
+ public:
+  /// Makes the module that takes the place of a float one. @throws Error if it cannot; nothing has changed then
+  using FromFloat = std::function<std::shared_ptr<nn::ImplementationBase>(const torch::nn::Module& module,
+                                                                          const QConfig& qconfig, const std::string& path)>;
+
+  /// Adds or replaces a pair: `mappings.set<nn::Linear, MyQuantizedLinear>()`. Quantized needs the function
+  /// `static std::shared_ptr<Quantized> from_float(const Float&, const QConfig&, const std::string& path)`, where Float is the
+  /// torch class (torch::nn::LinearImpl), and must derive from the slot's Implementation.
+  template <class FloatModule, class Quantized>
+  ModuleMappings& set() {
+    using Float = typename detail::ClassOf<FloatModule>::type;
+    using Class = typename detail::ClassOf<Quantized>::type;
+    return set(typeid(Float), [](const torch::nn::Module& module, const QConfig& qconfig, const std::string& path) {
+      return Class::from_float(dynamic_cast<const Float&>(module), qconfig, path);
+    });
+  }
+  ModuleMappings& set(std::type_index float_type, FromFloat from_float);
+
+  template <class FloatModule>
+  ModuleMappings& erase() {
+    pairs_.erase(typeid(typename detail::ClassOf<FloatModule>::type));
+    return *this;
+  }
+
+  /// Null if there is nothing for that class.
+  const FromFloat* find(std::type_index float_type) const;
+
+ private:
+  std::map<std::type_index, FromFloat> pairs_;
+};
+
+/// The pairs of quantize_dynamic: Linear, LinearReLU, LSTM, GRU, LSTMCell, GRUCell, RNNCell, Embedding, EmbeddingBag
+/// (torch.ao's DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS).
+const ModuleMappings& default_dynamic_quant_module_mappings();
+
+}  // namespace octet

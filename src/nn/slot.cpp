@@ -1,0 +1,194 @@
+#include <octet/nn/slot.h>
+#include <octet/observe/qconfig_mapping.h>
+
+#include <atomic>
+#include <ostream>
+
+namespace octet::nn {
+namespace {
+
+using Internals = detail::ModuleInternals;
+
+int64_t next_hook_id() {
+  static std::atomic<int64_t> id{0};
+  return id++;
+}
+
+template <class Child>
+Child* find_child(const torch::nn::Module& module, const std::string& name) {
+  auto* child = Internals::children(const_cast<torch::nn::Module&>(module)).find(name);
+  return child ? dynamic_cast<Child*>(child->get()) : nullptr;
+}
+
+}  // namespace
+
+namespace detail {
+
+void move_to(torch::nn::Module& module, std::optional<torch::Device> device, std::optional<torch::Dtype> dtype,
+             bool non_blocking) {
+  for (auto& child : Internals::children(module)) {
+    if (device && dtype) {
+      child.value()->to(*device, *dtype, non_blocking);
+    } else if (dtype) {
+      child.value()->to(*dtype, non_blocking);
+    } else {
+      child.value()->to(*device, non_blocking);
+    }
+  }
+  const auto move = [&](at::Tensor& tensor) {
+    if (!tensor.defined()) return;
+    const bool converts = dtype && (tensor.is_floating_point() || tensor.is_complex());
+    tensor.set_data(tensor.to(device.value_or(tensor.device()), converts ? *dtype : tensor.scalar_type(), non_blocking));
+  };
+  for (auto& parameter : Internals::parameters(module)) move(parameter.value());
+  for (auto& buffer : Internals::buffers(module)) move(buffer.value());
+}
+
+void deep_copy_registered(const torch::nn::Module& source, torch::nn::Module& copy, const std::optional<torch::Device>& device) {
+  auto& from = const_cast<torch::nn::Module&>(source);
+  const auto copy_tensors = [&](auto& originals, auto& copies) {
+    for (auto& original : originals) {
+      const at::Tensor& tensor = original.value();
+      at::Tensor data = !tensor.defined() ? tensor
+                        : device          ? tensor.detach().to(*device, tensor.scalar_type(), false, /*copy=*/true)
+                                          : tensor.detach().clone();
+      if (at::Tensor* existing = copies.find(original.key()); existing && existing->defined()) {
+        existing->set_data(data);
+        existing->set_requires_grad(tensor.requires_grad());
+      } else if (!existing) {
+        copies.insert(original.key(), data.defined() ? data.set_requires_grad(tensor.requires_grad()) : data);
+      }
+    }
+  };
+  copy_tensors(Internals::parameters(from), Internals::parameters(copy));
+  copy_tensors(Internals::buffers(from), Internals::buffers(copy));
+  auto& children = Internals::children(copy);
+  for (auto& child : Internals::children(from)) {
+    if (auto* existing = children.find(child.key())) {
+      Internals::clone_into(**existing, *child.value(), device);
+    } else {
+      children.insert(child.key(), child.value()->clone(device));
+    }
+  }
+}
+
+}  // namespace detail
+
+bool SlotState::empty() const {
+  return !implementation && forward_pre_hooks.empty() && forward_hooks.empty() && !qconfig;
+}
+
+std::shared_ptr<torch::nn::Module> SlotState::clone(const std::optional<torch::Device>& device) const {
+  auto copy = std::make_shared<SlotState>(*this);
+  if (implementation) copy->implementation = std::dynamic_pointer_cast<ImplementationBase>(implementation->clone(device));
+  return copy;
+}
+
+void SlotState::train(bool on) {
+  torch::nn::Module::train(on);
+  if (implementation) implementation->train(on);
+}
+
+void SlotState::to(torch::Device device, torch::Dtype dtype, bool non_blocking) {
+  if (implementation) implementation->to(device, dtype, non_blocking);
+}
+
+void SlotState::to(torch::Dtype dtype, bool non_blocking) {
+  if (implementation) implementation->to(dtype, non_blocking);
+}
+
+void SlotState::to(torch::Device device, bool non_blocking) {
+  if (implementation) implementation->to(device, non_blocking);
+}
+
+void SlotState::pretty_print(std::ostream& stream) const {
+  if (implementation) {
+    implementation->pretty_print(stream);
+  } else {
+    stream << "float module";
+  }
+  const size_t hooks = forward_pre_hooks.size() + forward_hooks.size();
+  if (hooks) stream << ", hooks=" << hooks;
+  if (qconfig) stream << ", qconfig=" << *qconfig;
+}
+
+void HookHandle::remove() {
+  const auto module = slot_.lock();
+  if (!module) return;
+  auto* const state = find_child<SlotState>(*module, SlotState::kName);
+  if (!state) return;
+  state->forward_pre_hooks.erase(id_);
+  state->forward_hooks.erase(id_);
+  if (state->empty()) Internals::children(*module).erase(SlotState::kName);
+}
+
+std::string SlotBase::type_name() const { return ModuleType(float_type()).name(); }
+
+SlotState* SlotBase::state() const { return find_child<SlotState>(module(), SlotState::kName); }
+
+SlotState& SlotBase::make_state() {
+  if (SlotState* existing = state()) return *existing;
+  return *module().register_module(SlotState::kName, std::make_shared<SlotState>());
+}
+
+void SlotBase::drop_empty_state() {
+  if (const SlotState* existing = state(); existing && existing->empty()) {
+    Internals::children(module()).erase(SlotState::kName);
+  }
+}
+
+std::shared_ptr<ImplementationBase> SlotBase::implementation() const {
+  const SlotState* const existing = state();
+  return existing ? existing->implementation : nullptr;
+}
+
+void SlotBase::check_implementation(const ImplementationBase& implementation) const {
+  check(accepts(implementation), "slot ", path(), " of ", type_name(), ": ", implementation.kind(),
+        " does not answer the calls of this slot; it must derive from octet::nn::Implementation with the signature of ",
+        type_name(), "'s forward");
+}
+
+void SlotBase::set_implementation(std::shared_ptr<ImplementationBase> implementation) {
+  check(implementation != nullptr, "slot ", path(), ": got no implementation to put into it");
+  check_implementation(*implementation);
+  implementation->train(module().is_training());
+  make_state().implementation = std::move(implementation);
+  release_float_parameters();
+}
+
+HookHandle SlotBase::register_forward_pre_hook(ForwardPreHook hook) {
+  check(hook != nullptr, "slot ", path(), ": got an empty forward pre-hook");
+  const int64_t id = next_hook_id();
+  make_state().forward_pre_hooks.emplace(id, std::move(hook));
+  return {module().shared_from_this(), id};
+}
+
+HookHandle SlotBase::register_forward_hook(ForwardHook hook) {
+  check(hook != nullptr, "slot ", path(), ": got an empty forward hook");
+  const int64_t id = next_hook_id();
+  make_state().forward_hooks.emplace(id, std::move(hook));
+  return {module().shared_from_this(), id};
+}
+
+void SlotBase::set_activation_post_process(std::shared_ptr<ObserverBase> observer) {
+  auto& children = Internals::children(module());
+  if (children.contains(kActivationPostProcess)) children.erase(kActivationPostProcess);
+  if (observer) module().register_module(kActivationPostProcess, std::move(observer));
+}
+
+std::shared_ptr<ObserverBase> SlotBase::activation_post_process() const {
+  auto* const child = Internals::children(const_cast<torch::nn::Module&>(module())).find(kActivationPostProcess);
+  return child ? std::dynamic_pointer_cast<ObserverBase>(*child) : nullptr;
+}
+
+std::optional<QConfig> SlotBase::qconfig() const {
+  const SlotState* const existing = state();
+  return existing ? existing->qconfig : std::nullopt;
+}
+
+void SlotBase::set_qconfig(std::optional<QConfig> qconfig) {
+  make_state().qconfig = std::move(qconfig);
+  drop_empty_state();
+}
+
+}  // namespace octet::nn

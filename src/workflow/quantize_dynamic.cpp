@@ -1,0 +1,99 @@
+#include <octet/nn/module_site.h>
+#include <octet/observe/qconfig_presets.h>
+#include <octet/workflow/quantize_dynamic.h>
+
+#include <array>
+#include <utility>
+
+namespace octet {
+namespace {
+
+/// What quantize_dynamic does for a dtype when it is not told otherwise.
+struct DynamicDefault {
+  DType dtype;
+  QConfig (*qconfig)();
+  std::initializer_list<const char*> types;
+};
+
+constexpr std::initializer_list<const char*> kLinearTypes{"Linear", "LinearReLU", "LSTM", "GRU", "LSTMCell", "GRUCell", "RNNCell"};
+constexpr std::initializer_list<const char*> kEmbeddingTypes{"Embedding", "EmbeddingBag"};
+
+const DynamicDefault& dynamic_default(DType dtype) {
+  static const std::array<DynamicDefault, 5> defaults{{
+      {qint8, default_dynamic_qconfig, kLinearTypes},
+      {float16, float16_dynamic_qconfig, kLinearTypes},
+      {quint8, float_qparams_weight_only_qconfig, kEmbeddingTypes},
+      {quint4x2, float_qparams_weight_only_qconfig_4bit, kEmbeddingTypes},
+      {quint2x4, float_qparams_weight_only_qconfig_2bit, kEmbeddingTypes},
+  }};
+  for (const DynamicDefault& entry : defaults) {
+    if (entry.dtype == dtype) return entry;
+  }
+  fail("quantize_dynamic: got dtype ", dtype, ", expected qint8 or float16, or quint8, quint4x2 or quint2x4 for embeddings");
+}
+
+/// A module to be swapped, and what for.
+struct Swap {
+  nn::ModuleSite* site;
+  std::shared_ptr<nn::ImplementationBase> implementation;
+};
+
+}  // namespace
+
+QConfigMapping QConfigSpec::resolve(DType dtype) const {
+  if (mapping_) return *mapping_;
+  const DynamicDefault& chosen = dynamic_default(dtype);
+  QConfigMapping mapping;
+  if (!choices_) {
+    for (const char* type : chosen.types) mapping.set_object_type(ModuleType(type), chosen.qconfig());
+    return mapping;
+  }
+  for (const Choice& choice : *choices_) {
+    if (const auto* const type = std::get_if<ModuleType>(&choice)) {
+      mapping.set_object_type(*type, chosen.qconfig());
+    } else {
+      mapping.set_module_name(std::get<std::string>(choice), chosen.qconfig());
+    }
+  }
+  return mapping;
+}
+
+Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spec, DType dtype, const ModuleMappings& mapping) {
+  const QConfigMapping qconfigs = qconfig_spec.resolve(dtype);
+  std::vector<nn::ModuleSite> sites = nn::module_sites(model);
+  Report report;
+  std::vector<Swap> swaps;
+  for (nn::ModuleSite& site : sites) {
+    const auto* const from_float = mapping.find(site.float_type());
+    if (!site.computes() && !from_float) continue;
+    const auto add = [&](ModuleStatus status, std::string detail) {
+      report.add({site.path(), site.type_name(), status, std::move(detail)});
+    };
+    if (const std::string* const same_as = site.same_as()) {
+      add(report.find(*same_as) ? report.find(*same_as)->status : ModuleStatus::kept, "the same module as " + *same_as);
+      continue;
+    }
+    if (site.slot() && site.slot()->implementation()) {
+      add(ModuleStatus::kept, "was " + site.slot()->implementation()->kind() + " before");
+      continue;
+    }
+    const auto match = qconfigs.find(site.path(), {ModuleType(site.float_type())});
+    if (!match.qconfig) {
+      add(ModuleStatus::kept, match.rule.empty() ? "no qconfig for it" : "null qconfig by " + match.rule);
+    } else if (!from_float) {
+      add(ModuleStatus::kept, "no dynamically quantized class for " + site.type_name() + "; one can be added to the mapping");
+    } else if (!site.swappable()) {
+      add(ModuleStatus::not_swappable, "a module of torch::nn in a member or list; declare it as octet::nn::" + site.type_name());
+    } else {
+      auto implementation = (*from_float)(site.module(), *match.qconfig, site.path());
+      site.check_swap(*implementation);
+      add(ModuleStatus::quantized, implementation->kind());
+      swaps.push_back({&site, std::move(implementation)});
+    }
+  }
+  model.eval();
+  for (Swap& swap : swaps) swap.site->swap(std::move(swap.implementation));
+  return report;
+}
+
+}  // namespace octet

@@ -1,0 +1,45 @@
+#include <octet/workflow/report.h>
+
+#include <algorithm>
+#include <array>
+#include <ostream>
+
+namespace octet {
+
+std::string_view name(ModuleStatus status) {
+  static constexpr std::array<std::string_view, 3> kNames{"quantized", "kept", "not swappable"};
+  return kNames.at(static_cast<size_t>(status));
+}
+
+int64_t Report::count(ModuleStatus status) const {
+  return std::count_if(rows_.begin(), rows_.end(), [&](const ReportRow& row) { return row.status == status; });
+}
+
+const ReportRow* Report::find(std::string_view path) const {
+  const auto found = std::find_if(rows_.begin(), rows_.end(), [&](const ReportRow& row) { return row.path == path; });
+  return found == rows_.end() ? nullptr : &*found;
+}
+
+std::ostream& operator<<(std::ostream& stream, const Report& report) {
+  const auto shown_path = [](const ReportRow& row) { return row.path.empty() ? std::string("(model)") : row.path; };
+  size_t path_width = 6, type_width = 4;
+  for (const ReportRow& row : report.rows_) {
+    path_width = std::max(path_width, shown_path(row).size());
+    type_width = std::max(type_width, row.type.size());
+  }
+  const auto line = [&](std::string_view path, std::string_view type, std::string_view status, std::string_view detail) {
+    const auto cell = [&](std::string_view text, size_t width) {
+      stream << text << std::string(width > text.size() ? width - text.size() : 0, ' ') << "  ";
+    };
+    cell(path, path_width);
+    cell(type, type_width);
+    cell(status, name(ModuleStatus::not_swappable).size());
+    stream << detail << '\n';
+  };
+  line("module", "type", "status", "detail");
+  for (const ReportRow& row : report.rows_) line(shown_path(row), row.type, name(row.status), row.detail);
+  return stream << report.count(ModuleStatus::quantized) << " quantized, " << report.count(ModuleStatus::kept) << " kept, "
+                << report.count(ModuleStatus::not_swappable) << " not swappable\n";
+}
+
+}  // namespace octet
