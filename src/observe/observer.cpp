@@ -2,21 +2,16 @@
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/Type.h>
 
 #include <algorithm>
 #include <ostream>
 
 namespace octet {
 
-void ObserverBase::reset_min_max_vals() { fail(class_name(), " keeps no minimum and maximum that could be reset"); }
+void ObserverBase::reset_min_max_vals() { fail(name(), " keeps no minimum and maximum that could be reset"); }
 
 std::string ObserverBase::extra_repr() const { return ""; }
-
-std::string ObserverBase::class_name() const {
-  const std::string& qualified = name();
-  const auto colon = qualified.rfind(':');
-  return colon == std::string::npos ? qualified : qualified.substr(colon + 1);
-}
 
 std::shared_ptr<torch::nn::Module> ObserverBase::clone(const std::optional<torch::Device>& device) const {
   // A clone made while inferring must still be able to record afterwards, which tensors born in inference mode are not.
@@ -46,14 +41,14 @@ void ObserverBase::to(torch::Device device, torch::Dtype /*dtype*/, bool non_blo
 
 void ObserverBase::to(torch::Dtype /*dtype*/, bool /*non_blocking*/) {}
 
-void ObserverBase::pretty_print(std::ostream& stream) const { stream << class_name() << '(' << extra_repr() << ')'; }
+void ObserverBase::pretty_print(std::ostream& stream) const { stream << name() << '(' << extra_repr() << ')'; }
 
 std::shared_ptr<ObserverBase> ObserverFactory::operator()() const {
   check(prototype_ != nullptr, "an empty ObserverFactory makes no observer; test it as a bool before calling it");
   return std::static_pointer_cast<ObserverBase>(prototype_->clone());
 }
 
-std::string ObserverFactory::name() const { return prototype_ ? prototype_->class_name() : "Identity"; }
+std::string ObserverFactory::name() const { return prototype_ ? prototype_->name() : "Identity"; }
 
 std::string ObserverFactory::describe() const { return prototype_ ? prototype_->describe() : "Identity"; }
 
@@ -63,6 +58,12 @@ const QuantizationTarget& ObserverFactory::target() const {
 }
 
 std::ostream& operator<<(std::ostream& stream, const ObserverFactory& factory) { return stream << factory.describe(); }
+
+std::string detail::unqualified_name(std::type_index type) {
+  std::string name = c10::demangle(type.name());
+  name.resize(std::min(name.size(), name.find('<')));
+  return name.substr(name.rfind(':') + 1);
+}
 
 std::string detail::describe_call(const std::string& name, const Arguments& arguments, const Arguments& defaults) {
   std::string text = name + '(';

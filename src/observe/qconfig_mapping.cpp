@@ -1,19 +1,14 @@
 #include <octet/observe/qconfig_mapping.h>
 
-#include <c10/util/Type.h>
-
 #include <algorithm>
 #include <ostream>
 
 namespace octet {
 namespace {
 
-std::string unqualified_name(const std::type_info& type) {
-  std::string name = c10::demangle(type.name());
-  name = name.substr(0, name.find('<'));
-  if (const auto colon = name.rfind(':'); colon != std::string::npos) name = name.substr(colon + 1);
-  if (name.ends_with("Impl")) name.resize(name.size() - 4);
-  return name;
+std::string type_name(std::type_index type) {
+  const std::string name = detail::unqualified_name(type);
+  return name.ends_with("Impl") ? name.substr(0, name.size() - 4) : name;
 }
 
 // The rule for exactly this key is replaced where it stands, or a new one added at the end.
@@ -29,7 +24,7 @@ void set_rule(Rules& rules, Same same, Rule rule) {
 
 }  // namespace
 
-ModuleType::ModuleType(const std::type_info& type) : type_(type), name_(unqualified_name(type)) {}
+ModuleType::ModuleType(std::type_index type) : type_(type), name_(type_name(type)) {}
 
 bool ModuleType::matches(const ModuleType& other) const {
   return type_ && other.type_ ? type_ == other.type_ : name_ == other.name_;

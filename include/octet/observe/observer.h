@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <typeindex>
 #include <utility>
 #include <vector>
 
@@ -72,9 +73,6 @@ class ObserverBase : public torch::nn::Module {
   bool per_row() const { return target_.per_row; }
   int64_t ch_axis() const { return target_.ch_axis; }
 
-  /// The name of its class without namespaces: "MinMaxObserver".
-  std::string class_name() const;
-
   /// A deep copy with the same options and state, on `device` if one is given.
   std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override;
 
@@ -86,7 +84,8 @@ class ObserverBase : public torch::nn::Module {
   void pretty_print(std::ostream& stream) const override;
 
  protected:
-  explicit ObserverBase(QuantizationTarget target) : target_(target) {}
+  /// @param class_name  without namespaces, as name() and the texts of errors have it
+  ObserverBase(std::string class_name, QuantizationTarget target) : Module(std::move(class_name)), target_(target) {}
 
   /// One with the same options that has seen nothing.
   virtual std::shared_ptr<ObserverBase> make_fresh() const = 0;
@@ -141,13 +140,17 @@ class ObserverFactory {
 std::ostream& operator<<(std::ostream& stream, const ObserverFactory& factory);
 
 namespace detail {
+/// The name of a class without namespaces and template arguments.
+std::string unqualified_name(std::type_index type);
+
 /// "name(key=value, ...)" with the arguments that are not among the defaults.
 std::string describe_call(const std::string& name, const Arguments& arguments, const Arguments& defaults);
 }  // namespace detail
 
 /// What an observer class has because of its options. `class My : public ObserverOf<My, MyOptions, SomeObserverBase>` gets
-/// with_args, options, describe and clone; it needs a constructor My(const MyOptions&) that throws an Error for options
-/// that cannot be, and MyOptions needs `Arguments arguments() const` and to be copyable.
+/// with_args, options, describe, clone and its name, which comes before the arguments that My's constructor gives for
+/// SomeObserverBase. It needs a constructor My(const MyOptions&) that throws an Error for options that cannot be; MyOptions
+/// needs `Arguments arguments() const` and to be copyable.
 template <class Derived, class OptionsType, std::derived_from<ObserverBase> Base = ObserverBase>
 class ObserverOf : public Base {
  public:
@@ -163,13 +166,13 @@ class ObserverOf : public Base {
   std::string describe() const override {
     Arguments defaults;
     if constexpr (std::default_initializable<Options>) defaults = Options().arguments();
-    return detail::describe_call(this->class_name(), options_.arguments(), defaults);
+    return detail::describe_call(this->name(), options_.arguments(), defaults);
   }
 
  protected:
   template <class... BaseArguments>
   explicit ObserverOf(const Options& options, BaseArguments&&... arguments)
-      : Base(std::forward<BaseArguments>(arguments)...), options_(options) {}
+      : Base(detail::unqualified_name(typeid(Derived)), std::forward<BaseArguments>(arguments)...), options_(options) {}
 
   std::shared_ptr<ObserverBase> make_fresh() const override { return std::make_shared<Derived>(options_); }
 

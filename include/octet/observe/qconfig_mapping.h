@@ -25,18 +25,19 @@ class ModuleType {
   /// Any class of that unqualified name: "Linear" is torch::nn::LinearImpl and octet::nn::LinearImpl.
   explicit ModuleType(std::string name) : name_(std::move(name)) {}
 
-  /// `ModuleType::of<torch::nn::Linear>()`; the holder and its Impl are the same type.
+  explicit ModuleType(std::type_index type);
+
+  /// `ModuleType::of<torch::nn::Linear>()`. The holder and its Impl are the same type, and so are a slot and its float class.
   template <class M>
   static ModuleType of() {
-    if constexpr (std::derived_from<M, torch::nn::Module>) {
-      return ModuleType(typeid(M));
+    if constexpr (requires { typename M::ContainedType; }) {
+      return of<typename M::ContainedType>();
+    } else if constexpr (requires { typename M::FloatModule; }) {
+      return ModuleType(typeid(typename M::FloatModule));
     } else {
-      return ModuleType(typeid(typename M::ContainedType));
+      return ModuleType(typeid(M));
     }
   }
-
-  /// The dynamic type of a module.
-  static ModuleType of(const torch::nn::Module& module) { return ModuleType(typeid(module)); }
 
   /// The unqualified name of the class without LibTorch's "Impl": "Linear".
   const std::string& name() const { return name_; }
@@ -45,8 +46,6 @@ class ModuleType {
   bool matches(const ModuleType& other) const;
 
  private:
-  explicit ModuleType(const std::type_info& type);
-
   std::optional<std::type_index> type_;
   std::string name_;
 };
