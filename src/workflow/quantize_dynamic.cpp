@@ -2,6 +2,7 @@
 #include <octet/observe/qconfig_presets.h>
 #include <octet/workflow/quantize_dynamic.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -38,6 +39,15 @@ struct Swap {
   std::shared_ptr<nn::ImplementationBase> implementation;
 };
 
+void check_paths(const QConfigMapping& qconfigs, const std::vector<nn::ModuleSite>& sites) {
+  for (const std::string& name : qconfigs.module_names()) {
+    if (std::any_of(sites.begin(), sites.end(), [&](const auto& site) { return site.path() == name; })) continue;
+    std::string known;
+    for (const auto& site : sites) known += (known.empty() ? "" : ", ") + site.path();
+    fail("quantize_dynamic: the qconfig names the module \"", name, "\", which the model does not have; its modules are: ", known);
+  }
+}
+
 }  // namespace
 
 QConfigMapping QConfigSpec::resolve(DType dtype) const {
@@ -61,6 +71,7 @@ QConfigMapping QConfigSpec::resolve(DType dtype) const {
 Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spec, DType dtype, const ModuleMappings& mapping) {
   const QConfigMapping qconfigs = qconfig_spec.resolve(dtype);
   std::vector<nn::ModuleSite> sites = nn::module_sites(model);
+  check_paths(qconfigs, sites);
   Report report;
   std::vector<Swap> swaps;
   for (nn::ModuleSite& site : sites) {

@@ -1,0 +1,274 @@
+#include <octet/io/safetensors.h>
+#include <octet/io/save_load.h>
+#include <octet/nn/module_site.h>
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace octet {
+namespace {
+
+using nlohmann::json;
+using nn::detail::ModuleInternals;
+
+constexpr const char* kVersionKey = "octet.format_version";
+constexpr const char* kModulesKey = "octet.modules";
+constexpr int kFormatVersion = 1;
+
+/// A module that was swapped, as the metadata describes it.
+struct SwappedModule {
+  std::string kind;
+  nn::Attributes attributes;
+};
+
+std::string join(const std::string& path, const std::string& name) { return path.empty() ? name : path + "." + name; }
+
+/// Calls visit(path, module, implementation or null) for each module that has tensors of its own.
+template <class Visit>
+void for_each_stateful_module(torch::nn::Module& module, const std::string& path, const Visit& visit) {
+  const nn::SlotBase* const slot = nn::as_slot(std::as_const(module));
+  const auto implementation = slot ? slot->implementation() : nullptr;
+  visit(path, module, implementation.get());
+  for (auto& child : ModuleInternals::children(module)) {
+    if (!dynamic_cast<nn::SlotState*>(child.value().get())) {
+      for_each_stateful_module(*child.value(), join(path, child.key()), visit);
+    }
+  }
+}
+
+/// The module's own parameters and buffers that are there (a bias may be absent).
+template <class Visit>
+void for_each_own_tensor(torch::nn::Module& module, const Visit& visit) {
+  for (auto& parameter : ModuleInternals::parameters(module)) {
+    if (parameter.value().defined()) visit(parameter.key(), parameter.value());
+  }
+  for (auto& buffer : ModuleInternals::buffers(module)) {
+    if (buffer.value().defined()) visit(buffer.key(), buffer.value());
+  }
+}
+
+json to_json(const nn::Attributes& attributes) {
+  json object = json::object();
+  for (const auto& [name, value] : attributes) {
+    std::visit([&, &key = name](const auto& plain) { object[key] = plain; }, value);
+  }
+  return object;
+}
+
+nn::Attributes attributes_from_json(const json& object, const std::string& where) {
+  check(object.is_object(), where, ": \"attributes\" is no JSON object");
+  nn::Attributes attributes;
+  for (const auto& [name, value] : object.items()) {
+    if (value.is_boolean()) {
+      attributes[name] = value.get<bool>();
+    } else if (value.is_number_integer()) {
+      attributes[name] = value.get<int64_t>();
+    } else if (value.is_number_float()) {
+      attributes[name] = value.get<double>();
+    } else {
+      check(value.is_string(), where, ": the attribute \"", name, "\" is neither boolean, number nor string");
+      attributes[name] = value.get<std::string>();
+    }
+  }
+  return attributes;
+}
+
+std::map<std::string, SwappedModule> swapped_modules(const std::map<std::string, std::string>& metadata) {
+  std::map<std::string, SwappedModule> modules;
+  const auto version = metadata.find(kVersionKey);
+  if (version == metadata.end()) return modules;  // a plain state dict
+  check(version->second == std::to_string(kFormatVersion), "format version ", version->second, ", but this library knows version ",
+        kFormatVersion, "; use the version of the library that wrote the file, or a newer one");
+  const auto text = metadata.find(kModulesKey);
+  check(text != metadata.end(), "the metadata has no \"", kModulesKey, "\"");
+  const json table = json::parse(text->second, nullptr, /*allow_exceptions=*/false);
+  check(table.is_object(), "the metadata \"", kModulesKey, "\" is no JSON object");
+  for (const auto& [path, entry] : table.items()) {
+    const std::string where = "the metadata of module \"" + path + "\"";
+    check(entry.is_object() && entry.contains("kind") && entry["kind"].is_string() && entry.contains("attributes"), where,
+          " has no \"kind\" and \"attributes\"");
+    modules[path] = {entry["kind"].get<std::string>(), attributes_from_json(entry["attributes"], where)};
+  }
+  return modules;
+}
+
+/// Loads in two steps: everything is read, built and checked first, and all that is wrong collected; then it is put in place.
+class Loader {
+ public:
+  Loader(torch::nn::Module& model, Safetensors file, const nn::ImplementationKinds& kinds)
+      : model_(model), tensors_(std::move(file.tensors)), modules_(swapped_modules(file.metadata)), kinds_(kinds) {}
+
+  void run() {
+    std::vector<nn::ModuleSite> sites = nn::module_sites(model_);
+    for (const auto& [path, swapped] : modules_) build(path, swapped, sites);
+    match_floats();
+    for (const auto& tensor : tensors_) {
+      if (!used_.contains(tensor.key())) problem("unexpected", tensor.key());
+    }
+    check(problems_.empty(), text_of_problems());
+
+    const torch::NoGradGuard no_grad;
+    for (auto& [target, value] : copies_) target.copy_(value);
+    for (auto& [site, implementation] : swaps_) site->swap(std::move(implementation));
+  }
+
+ private:
+  void problem(const std::string& kind, const std::string& text) { problems_[kind].push_back(text); }
+
+  std::string text_of_problems() const {
+    std::string text = "the file and the model do not fit";
+    for (const auto& [kind, entries] : problems_) {
+      text += "\n" + kind + ":";
+      for (const std::string& entry : entries) text += "\n  " + entry;
+    }
+    return text + "\nBuild the float model with the options that it had when the file was written";
+  }
+
+  /// Rebuilds the implementation of one swapped module from its tensors.
+  void build(const std::string& path, const SwappedModule& swapped, std::vector<nn::ModuleSite>& sites) {
+    nn::StateDict state;
+    const std::string prefix = path.empty() ? "" : path + ".";
+    for (const auto& tensor : tensors_) {
+      if (tensor.key().starts_with(prefix)) {
+        state.insert(tensor.key().substr(prefix.size()), at::Tensor(tensor.value()));
+        used_.insert(tensor.key());
+      }
+    }
+    const auto site = std::find_if(sites.begin(), sites.end(), [&](const auto& place) { return place.path() == path; });
+    if (site == sites.end()) {
+      problem("modules that the model lacks", path + " (" + swapped.kind + ")");
+      return;
+    }
+    try {
+      auto implementation = kinds_.at(swapped.kind, path)(state, swapped.attributes, path);
+      site->check_swap(*implementation);
+      check_complete(*implementation, state, path);
+      compare_shapes(site->module(), state, path);
+      if (!site->same_as()) swaps_.emplace_back(&*site, std::move(implementation));
+    } catch (const Error& error) {
+      problem("modules that cannot be rebuilt", error.what());
+    }
+  }
+
+  static void check_complete(const nn::ImplementationBase& implementation, const nn::StateDict& state, const std::string& path) {
+    const nn::StateDict rebuilt = implementation.state_dict();
+    for (const auto& tensor : state) {
+      check(rebuilt.contains(tensor.key()), path, ": the tensor \"", tensor.key(), "\" is not part of ", implementation.kind());
+    }
+  }
+
+  /// The rebuilt module must be the quantized form of the one whose place it takes: the same weights and biases, in the same
+  /// shapes. (Options that no tensor shows, such as batch_first, are those of the file.)
+  void compare_shapes(torch::nn::Module& module, const nn::StateDict& state, const std::string& path) {
+    const auto is_qparam = [](const std::string& name) { return name.ends_with("_scale") || name.ends_with("_zero_point"); };
+    std::set<std::string> known;
+    for (const auto& tensor : state_dict(module)) {
+      const std::string name = tensor.key().substr(tensor.key().rfind('.') + 1);  // LinearReLU has its Linear's as "0.weight"
+      known.insert(name);
+      if (is_qparam(name)) continue;
+      const at::Tensor* const found = state.find(name);
+      if (!found) {
+        problem("missing", join(path, name));
+      } else if (!same_shape(*found, tensor.value())) {
+        problem("of another shape or dtype", c10::str(join(path, name), ": the file has ", found->scalar_type(), " ", found->sizes(),
+                                                      ", the model ", tensor.value().scalar_type(), " ", tensor.value().sizes()));
+      }
+    }
+    for (const auto& tensor : state) {
+      if (!is_qparam(tensor.key()) && !known.contains(tensor.key())) problem("unexpected", join(path, tensor.key()));
+    }
+  }
+
+  /// Rows of 8-, 4- and 2-bit embeddings are packed into bytes.
+  static bool same_shape(const at::Tensor& integers, const at::Tensor& floats) {
+    if (integers.sizes() == floats.sizes()) return true;
+    if (integers.scalar_type() != at::kByte || integers.dim() != 2 || floats.dim() != 2) return false;
+    const auto packed = [&](int64_t bits) { return (floats.size(1) * bits + 7) / 8; };
+    return integers.size(0) == floats.size(0) && (integers.size(1) == packed(4) || integers.size(1) == packed(2));
+  }
+
+  /// Finds the parameters and buffers that the rest of the tensors go to.
+  void match_floats() {
+    for_each_stateful_module(model_, "", [&](const std::string& path, torch::nn::Module& module,
+                                             const nn::ImplementationBase* implementation) {
+      if (modules_.contains(path)) return;
+      if (implementation) {
+        problem("quantized modules that the file has no integers for", path + " (" + implementation->kind() +
+                                                                           "); load into a freshly built float model");
+        return;
+      }
+      for_each_own_tensor(module, [&](const std::string& own_name, at::Tensor& target) {
+        const std::string name = join(path, own_name);
+        const at::Tensor* const value = tensors_.find(name);
+        if (!value) {
+          problem("missing", name);
+          return;
+        }
+        used_.insert(name);
+        if (value->sizes() != target.sizes() || value->scalar_type() != target.scalar_type()) {
+          problem("of another shape or dtype", c10::str(name, ": the file has ", value->scalar_type(), " ", value->sizes(),
+                                                        ", the model ", target.scalar_type(), " ", target.sizes()));
+          return;
+        }
+        copies_.emplace_back(target, *value);
+      });
+    });
+  }
+
+  torch::nn::Module& model_;
+  nn::StateDict tensors_;
+  std::map<std::string, SwappedModule> modules_;
+  const nn::ImplementationKinds& kinds_;
+
+  std::set<std::string> used_;
+  std::map<std::string, std::vector<std::string>> problems_;  // by kind
+  std::vector<std::pair<at::Tensor, at::Tensor>> copies_;     // target, value
+  std::vector<std::pair<nn::ModuleSite*, std::shared_ptr<nn::ImplementationBase>>> swaps_;
+};
+
+}  // namespace
+
+nn::StateDict state_dict(const torch::nn::Module& model) {
+  nn::StateDict state;
+  for_each_stateful_module(const_cast<torch::nn::Module&>(model), "",
+                           [&](const std::string& path, torch::nn::Module& module, const nn::ImplementationBase* implementation) {
+                             if (implementation) {
+                               for (const auto& tensor : implementation->state_dict()) {
+                                 state.insert(join(path, tensor.key()), at::Tensor(tensor.value()));
+                               }
+                             }
+                             for_each_own_tensor(module, [&](const std::string& name, const at::Tensor& tensor) {
+                               state.insert(join(path, name), tensor.detach());
+                             });
+                           });
+  return state;
+}
+
+void save(const torch::nn::Module& model, const std::filesystem::path& path) {
+  json modules = json::object();
+  for_each_stateful_module(const_cast<torch::nn::Module&>(model), "",
+                           [&](const std::string& module_path, torch::nn::Module&, const nn::ImplementationBase* implementation) {
+                             if (!implementation) return;
+                             modules[module_path] = {{"kind", implementation->kind()},
+                                                     {"attributes", to_json(implementation->attributes())}};
+                           });
+  write_safetensors(path, {state_dict(model),
+                           {{"format", "pt"}, {kVersionKey, std::to_string(kFormatVersion)}, {kModulesKey, modules.dump()}}});
+}
+
+void load(torch::nn::Module& model, const std::filesystem::path& path, const nn::ImplementationKinds& kinds) {
+  Safetensors file = read_safetensors(path);
+  try {
+    Loader(model, std::move(file), kinds).run();
+  } catch (const Error& error) {
+    fail(path.string(), ": ", error.what());
+  }
+}
+
+}  // namespace octet

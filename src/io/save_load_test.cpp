@@ -1,0 +1,170 @@
+#include <octet/octet.h>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <functional>
+
+namespace octet {
+namespace {
+
+using nlohmann::json;
+
+struct TaggerImpl : nn::Cloneable<TaggerImpl> {
+  nn::EmbeddingBag bag{nullptr};
+  nn::GRU gru{nullptr};
+  nn::BatchNorm1d bn{nullptr};
+  nn::Sequential head{nullptr};
+  TaggerImpl() { reset(); }
+  void reset() override {
+    bag = register_module("bag", nn::EmbeddingBag(20, 8));
+    gru = register_module("gru", nn::GRU(nn::GRUOptions(8, 6).num_layers(2).bidirectional(true)));
+    bn = register_module("bn", nn::BatchNorm1d(12));
+    head = register_module("head", nn::Sequential(nn::Linear(12, 10), nn::ReLU(), torch::nn::Linear(10, 3)));
+  }
+  at::Tensor forward(const at::Tensor& words) {
+    const at::Tensor hidden = std::get<0>(gru->forward(bag->forward(words).unsqueeze(1))).squeeze(1);
+    return head->forward(bn->forward(hidden));
+  }
+};
+TORCH_MODULE(Tagger);
+
+class SaveLoad : public testing::Test {
+ protected:
+  void SetUp() override {
+    const auto* const info = testing::UnitTest::GetInstance()->current_test_info();
+    path_ = std::filesystem::temp_directory_path() / (std::string("octet_") + info->name() + ".safetensors");
+  }
+  void TearDown() override { std::filesystem::remove(path_); }
+
+  /// Saves a model, changes the file's content, and returns what loading it into a fresh model says.
+  std::string error_of(const std::function<void(Safetensors&)>& spoil) {
+    Tagger net;
+    quantize_dynamic(*net);
+    save(*net, path_);
+    Safetensors content = read_safetensors(path_);
+    spoil(content);
+    write_safetensors(path_, content);
+    return load_error(*Tagger());
+  }
+
+  std::string load_error(torch::nn::Module& model) {
+    const nn::StateDict before = state_dict(model);
+    try {
+      load(model, path_);
+    } catch (const Error& error) {
+      const nn::StateDict after = state_dict(model);
+      EXPECT_EQ(before.keys(), after.keys());
+      for (const auto& tensor : before) EXPECT_TRUE(tensor.value().equal(after[tensor.key()])) << tensor.key();
+      return error.what();
+    }
+    return "no error";
+  }
+
+  std::filesystem::path path_;
+};
+
+TEST_F(SaveLoad, AFreshFloatModelBecomesTheQuantizedOne) {
+  const at::Tensor words = torch::randint(0, 20, {5, 4});
+  for (const DType dtype : {qint8, float16, quint8, quint4x2, quint2x4}) {
+    torch::manual_seed(1);
+    Tagger net;
+    net->forward(words);  // moves the batch norm's statistics
+    quantize_dynamic(*net, {}, dtype);
+    const at::Tensor expected = net->forward(words);
+    save(*net, path_);
+    Tagger fresh;
+    load(*fresh, path_);
+    fresh->eval();
+    EXPECT_TRUE(fresh->forward(words).equal(expected)) << dtype;
+    EXPECT_EQ(state_dict(*fresh).keys(), state_dict(*net).keys()) << dtype;
+    load(*net, path_);  // a quantized model takes the file too
+    EXPECT_TRUE(net->forward(words).equal(expected)) << dtype;
+  }
+}
+
+TEST_F(SaveLoad, AFloatModelKeepsItsParametersIdentity) {
+  Tagger net, fresh;
+  save(*net, path_);
+  const at::Tensor weight = fresh->head[0]->as<torch::nn::Linear>()->weight;
+  torch::optim::SGD optimizer(fresh->parameters(), 0.1);
+  load(*fresh, path_);
+  EXPECT_TRUE(weight.equal(net->head[0]->as<torch::nn::Linear>()->weight));
+  EXPECT_TRUE(weight.requires_grad());
+  EXPECT_TRUE(fresh->head[0]->as<torch::nn::Linear>()->weight.is_same(weight));
+}
+
+TEST_F(SaveLoad, TheFileIsAQuarterAndDescribesItself) {
+  nn::Sequential net(nn::Linear(512, 512), nn::Linear(512, 512));
+  save(*net, path_);
+  const auto float_size = static_cast<double>(std::filesystem::file_size(path_));
+  quantize_dynamic(*net);
+  save(*net, path_);
+  EXPECT_LT(static_cast<double>(std::filesystem::file_size(path_)) / float_size, 0.26);
+  const Safetensors content = read_safetensors(path_);
+  EXPECT_EQ(content.tensors["0.weight"].scalar_type(), at::kChar);
+  EXPECT_EQ(content.metadata.at("octet.format_version"), "1");
+  EXPECT_EQ(json::parse(content.metadata.at("octet.modules"))["1"]["kind"], "octet::nn::quantized::dynamic::Linear");
+}
+
+TEST_F(SaveLoad, AWeightDictFromPythonLoadsByItsNames) {
+  Tagger net, fresh;
+  write_safetensors(path_, {state_dict(*net), {{"format", "pt"}}});
+  load(*fresh, path_);
+  for (const auto& parameter : net->named_parameters()) {
+    EXPECT_TRUE(fresh->named_parameters()[parameter.key()].equal(parameter.value())) << parameter.key();
+  }
+}
+
+TEST_F(SaveLoad, AllThatDoesNotFitIsListedAndTheModelIsUnharmed) {
+  const std::string error = error_of([](Safetensors& content) {
+    content.tensors.erase("bn.running_mean");
+    content.tensors.insert("bn.running_median", torch::ones({12}));
+    content.tensors["bn.weight"] = torch::ones({7});
+    content.tensors["bn.bias"] = torch::ones({12}, torch::kDouble);
+    content.tensors["head.0.weight_scale"] = torch::full({1}, -1.0f);
+    content.tensors.erase("gru.weight_hh_l1_scale");
+  });
+  for (const char* part : {"missing:\n  bn.running_mean\n", "unexpected:\n  bn.running_median\n",
+                           "bn.weight: the file has Float [7], the model Float [12]", "bn.bias: the file has Double [12], the model Float [12]",
+                           "head.0: \"weight_scale\" holds values that are not positive", "\"weight_hh_l1_scale\" is missing"}) {
+    EXPECT_NE(error.find(part), std::string::npos) << part << "\nin\n" << error;
+  }
+}
+
+TEST_F(SaveLoad, HostileMetadataIsRefused) {
+  const auto with_modules = [&](const std::function<void(json&)>& spoil) {
+    return error_of([&](Safetensors& content) {
+      json modules = json::parse(content.metadata.at("octet.modules"));
+      spoil(modules);
+      content.metadata["octet.modules"] = modules.dump();
+    });
+  };
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["kind"] = "octet::nn::Nonsense"; }).find("unknown kind of module \"octet::nn::Nonsense\""), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"].erase("kind"); }).find("has no \"kind\""), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"] = json::array(); }).find("no JSON object"), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"]["per_row"] = "yes"; }).find("\"per_row\" has the wrong type"), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"]["quant_max"] = 4000; }).find("within 0 .. 255"), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["haed.0"] = m["head.0"]; m.erase("head.0"); }).find("modules that the model lacks:\n  haed.0"), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["kind"] = "octet::nn::quantized::dynamic::GRU"; }).find("head.0"), std::string::npos);
+  EXPECT_NE(error_of([](Safetensors& c) { c.metadata["octet.modules"] = "{"; }).find("no JSON object"), std::string::npos);
+  EXPECT_NE(error_of([](Safetensors& c) { c.metadata.erase("octet.modules"); }).find("the metadata has no"), std::string::npos);
+  EXPECT_NE(error_of([](Safetensors& c) { c.metadata["octet.format_version"] = "2"; }).find("this library knows version 1"), std::string::npos);
+}
+
+TEST_F(SaveLoad, AModelOfAnotherShapeIsRefused) {
+  nn::Sequential net(nn::Linear(4, 4)), other(nn::Linear(4, 5)), gru(nn::GRU(4, 4));
+  quantize_dynamic(*net);
+  save(*net, path_);
+  EXPECT_NE(load_error(*other).find("0.weight: the file has Char [4, 4], the model Float [5, 4]"), std::string::npos);
+  EXPECT_NE(load_error(*gru).find("does not answer the calls of this slot"), std::string::npos);
+  nn::Sequential unbiased(nn::Linear(nn::LinearOptions(4, 4).bias(false)));
+  EXPECT_NE(load_error(*unbiased).find("unexpected:\n  0.bias"), std::string::npos);
+  nn::Sequential floats(nn::Linear(4, 4));
+  save(*floats, path_);
+  EXPECT_NE(load_error(*net).find("load into a freshly built float model"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace octet
