@@ -56,15 +56,14 @@ Quantizer Quantizer::per_channel(const at::Tensor& scales, const at::Tensor& zer
   quantizer.scales = scales.detach().to(float_qparams ? at::kFloat : at::kDouble).contiguous();
   quantizer.zero_points = zero_points.detach().to(float_qparams ? at::kFloat : at::kLong).contiguous();
   quantizer.axis = axis;
+  const at::Tensor scales_as_double = quantizer.scales.cpu().to(at::kDouble);
+  const at::Tensor zero_points_as_double = quantizer.zero_points.cpu().to(at::kDouble);  // holds every int32 exactly
   for (int64_t i = 0; i < scales.numel(); ++i) {
     const std::string where = " of channel " + std::to_string(i);
-    check_scale(quantizer.scales[i].item<double>(), where);
-    if (float_qparams) {
-      const auto zero_point = quantizer.zero_points[i].item<float>();
-      check(std::isfinite(zero_point), "zero_point", where, " is ", zero_point, "; expected a finite number");
-    } else {
-      check_zero_point(quantizer.zero_points[i].item<int64_t>(), dtype, where);
-    }
+    const double zero_point = zero_points_as_double.const_data_ptr<double>()[i];
+    check_scale(scales_as_double.const_data_ptr<double>()[i], where);
+    check(std::isfinite(zero_point), "zero_point", where, " is ", zero_point, "; expected a finite number");
+    if (!float_qparams) check_zero_point(static_cast<int64_t>(zero_point), dtype, where);
   }
   return quantizer;
 }

@@ -1,0 +1,74 @@
+// Ops that join several tensors, or write one into another: what has other qparams is requantized.
+#include <octet/tensor/quantize.h>
+#include <octet/tensor/quantized_tensor.h>
+
+#include <tensor/integers.h>
+#include <tensor/op_table.h>
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/stack.h>
+
+#include <vector>
+
+namespace octet {
+namespace {
+
+// The integers of a tensor in another quantizer: its values, quantized again.
+at::Tensor requantized(const at::Tensor& tensor, const Quantizer& to) {
+  if (quantizer(tensor) == to) return octet::int_repr(tensor);
+  return quantize_to_integers(octet::dequantize(tensor), to);
+}
+
+at::Tensor cat(at::TensorList integers, int64_t dim) { return at::cat(integers, dim); }
+
+at::Tensor stack(at::TensorList integers, int64_t dim) { return at::stack(integers, dim); }
+
+// As in ATen, the result has the quantizer of the first tensor.
+using Join = at::Tensor (*)(at::TensorList, int64_t);
+
+template <Join join>
+void join_tensors(OpCall& call) {
+  const auto tensors = call.argument("tensors").toTensorVector();
+  std::vector<at::Tensor> integers;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (!is_quantized(tensors[i])) refuse("tensor ", i, " of the list is a plain ", tensors[i].scalar_type(), " tensor");
+    const Quantizer& own = quantizer(tensors[i]);
+    if (own.dtype != call.quantizer().dtype || own.is_per_channel()) {
+      refuse("tensor ", i, " of the list is ", own.dtype, " with the scheme ", own.qscheme, ", the first is ",
+             call.quantizer().dtype, " with ", call.quantizer().qscheme);
+    }
+    integers.push_back(requantized(tensors[i], call.quantizer()));
+  }
+  const int64_t dim = call.argument("dim").toInt();
+  call.answer_integers(join(integers, dim));
+}
+
+// Floats are quantized, as in ATen. A float tensor takes no quantized values: that would be a silent dequantization.
+void copy_(OpCall& call) {
+  const at::Tensor& self = call[0].toTensor();
+  const at::Tensor& source = call[1].toTensor();
+  if (!is_quantized(self)) refuse("a plain ", self.scalar_type(), " tensor can't take a quantized one");
+  const Quantizer& to = quantizer(self);
+  const bool source_is_quantized = is_quantized(source);
+  if (to.is_packed() && self.sizes() != source.sizes()) refuse("packed tensors have no broadcasting");
+  if (source_is_quantized && quantizer(source) == to) {
+    octet::int_repr(self).copy_(octet::int_repr(source));
+  } else {
+    const at::Tensor values = source_is_quantized ? octet::dequantize(source) : source.to(at::kFloat).cpu();
+    octet::int_repr(self).copy_(quantize_to_integers(values.expand(self.sizes()), to));
+  }
+  call.answer(at::Tensor(self));
+}
+
+}  // namespace
+
+std::span<const OpRow> joining_ops() {
+  static constexpr OpRow kRows[] = {
+      {"cat", join_tensors<cat>},
+      {"stack", join_tensors<stack>},
+      {"copy_", copy_, Accepts::packed},
+  };
+  return kRows;
+}
+
+}  // namespace octet
