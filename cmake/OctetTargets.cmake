@@ -19,7 +19,7 @@ function(octet_layer_sources out_sources out_tests directory)
   set(${out_tests} ${tests} PARENT_SCOPE)
 endfunction()
 
-# octet_add_test(NAME SOURCES... LIBRARIES...): a GoogleTest program whose cases ctest sees one by one.
+# octet_add_test(NAME SOURCES... LIBRARIES...): a GoogleTest program whose cases ctest sees one by one, labelled with its name.
 function(octet_add_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
@@ -29,7 +29,7 @@ function(octet_add_test name)
     add_dependencies(${name} ${ARG_DEPENDS})
   endif()
   include(GoogleTest)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 600)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 600 LABELS ${name})
 endfunction()
 
 # octet_add_oracles(TARGET DIRECTORY): runs each x_oracle.py of a layer with Python's torch. The script gets the path of
