@@ -10,7 +10,7 @@
 #include <octet/nn/modules.h>
 #include <octet/nn/quantized_embedding.h>
 #include <octet/observe/qconfig_mapping.h>
-#include <octet/observe/qconfig_presets.h>
+#include <octet/observe/default_qconfigs.h>
 #include <octet/tensor/float_fallback.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>

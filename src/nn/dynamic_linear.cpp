@@ -71,10 +71,10 @@ void LinearImpl::pretty_print(std::ostream& stream) const {
 
 namespace intrinsic::quantized::dynamic {
 
-std::shared_ptr<LinearReLUImpl> LinearReLUImpl::from_float(const nn::intrinsic::detail::LinearReLUImpl& module,
+std::shared_ptr<LinearReLUImpl> LinearReLUImpl::from_float(const torch::nn::LinearImpl& module,
                                                            const QConfig& qconfig, const std::string& path) {
   return std::shared_ptr<LinearReLUImpl>(
-      new LinearReLUImpl(*nn::quantized::dynamic::LinearImpl::from_float(module.linear(), qconfig, path)));
+      new LinearReLUImpl(*nn::quantized::dynamic::LinearImpl::from_float(module, qconfig, path)));
 }
 
 std::shared_ptr<LinearReLUImpl> LinearReLUImpl::from_state(const StateDict& state, const Attributes& attributes,

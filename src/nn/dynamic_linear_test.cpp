@@ -1,5 +1,5 @@
 #include <octet/nn/dynamic_linear.h>
-#include <octet/observe/qconfig_presets.h>
+#include <octet/observe/default_qconfigs.h>
 #include <octet/tensor/quantized_tensor.h>
 
 #include <gtest/gtest.h>
@@ -63,9 +63,9 @@ TEST(DynamicLinear, HasTheIntegersOfTorchAoAndNoLessAccuracy) {
     torch::nn::Linear linear(torch::nn::LinearOptions(weight.size(1), weight.size(0)).bias(bias.defined()));
     linear->weight = weight;
     linear->bias = bias;
-    const auto module = quantized(linear, which == "float16"       ? float16_dynamic_qconfig()
-                                          : which == "per_channel" ? per_channel_dynamic_qconfig()
-                                                                   : default_dynamic_qconfig());
+    const auto module = quantized(linear, which == "float16"       ? float16_dynamic_qconfig
+                                          : which == "per_channel" ? per_channel_dynamic_qconfig
+                                                                   : default_dynamic_qconfig);
     const at::Tensor out = module->forward(x), expected = tensor("out"), float_out = tensor("float_out");
     if (which == "float16") {
       EXPECT_TRUE(at::allclose(out, expected, 1e-5, 1e-5)) << weight.sizes();
@@ -87,7 +87,7 @@ TEST(DynamicLinear, IsExactWhereSaturatingKernelsAreNot) {
   torch::nn::Linear linear(torch::nn::LinearOptions(512, 16).bias(false));
   linear->weight = torch::full({16, 512}, 1.0f);
   const at::Tensor x = torch::full({3, 512}, 2.0f);
-  for (const QConfig& qconfig : {default_dynamic_qconfig(), per_channel_dynamic_qconfig(), per_row_dynamic_qconfig()}) {
+  for (const QConfig& qconfig : {default_dynamic_qconfig, per_channel_dynamic_qconfig, per_row_dynamic_qconfig}) {
     EXPECT_TRUE(at::allclose(quantized(linear, qconfig)->forward(x), torch::full({3, 16}, 1024.0f), 1e-2)) << qconfig;
   }
 }
@@ -96,19 +96,19 @@ TEST(DynamicLinear, WithPerRowActivationsARowDoesNotDependOnTheOthers) {
   torch::manual_seed(2);
   torch::nn::Linear linear(96, 40);
   at::Tensor x = torch::randn({37, 96}) * torch::logspace(-3, 3, 37).unsqueeze(1);
-  const auto module = quantized(linear, per_row_dynamic_qconfig());
+  const auto module = quantized(linear, per_row_dynamic_qconfig);
   const at::Tensor all = module->forward(x);
   for (int64_t row = 0; row < x.size(0); ++row) EXPECT_TRUE(module->forward(x[row]).equal(all[row])) << row;
   const nn::StateDict state = module->state_dict();
   EXPECT_TRUE(all.equal(plain_linear(x, state["weight"], state["weight_scale"], linear->bias.detach(), true)));
-  EXPECT_FALSE(quantized(linear, default_dynamic_qconfig())->forward(x)[0].equal(all[0]));
+  EXPECT_FALSE(quantized(linear, default_dynamic_qconfig)->forward(x)[0].equal(all[0]));
 }
 
 TEST(DynamicLinear, GivesTheSameBitsAtEveryThreadCount) {
   torch::manual_seed(3);
   torch::nn::Linear linear(300, 130);
   const at::Tensor x = torch::randn({70, 300});
-  const auto module = quantized(linear, per_channel_dynamic_qconfig());
+  const auto module = quantized(linear, per_channel_dynamic_qconfig);
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
   const at::Tensor one = module->forward(x);
@@ -121,7 +121,7 @@ TEST(DynamicLinear, MayBeCalledFromManyThreadsAtOnce) {
   torch::manual_seed(4);
   torch::nn::Linear linear(64, 64);
   const at::Tensor x = torch::randn({5, 64});
-  const auto module = quantized(linear, default_dynamic_qconfig());
+  const auto module = quantized(linear, default_dynamic_qconfig);
   const at::Tensor expected = module->forward(x);
   std::vector<std::thread> threads;
   std::atomic<int> equal{0};
@@ -136,7 +136,7 @@ TEST(DynamicLinear, MayBeCalledFromManyThreadsAtOnce) {
 
 TEST(DynamicLinear, TakesAnyLeadingShapeAndLayout) {
   torch::nn::Linear linear(6, 4);
-  const auto module = quantized(linear, per_row_dynamic_qconfig());
+  const auto module = quantized(linear, per_row_dynamic_qconfig);
   EXPECT_EQ(module->forward(torch::randn({6})).sizes(), (std::vector<int64_t>{4}));
   EXPECT_EQ(module->forward(torch::randn({2, 3, 6})).sizes(), (std::vector<int64_t>{2, 3, 4}));
   EXPECT_EQ(module->forward(torch::empty({0, 6})).sizes(), (std::vector<int64_t>{0, 4}));
@@ -146,7 +146,7 @@ TEST(DynamicLinear, TakesAnyLeadingShapeAndLayout) {
 }
 
 TEST(DynamicLinear, RefusesInputThatItCannotTake) {
-  const auto module = quantized(torch::nn::Linear(6, 4), default_dynamic_qconfig());
+  const auto module = quantized(torch::nn::Linear(6, 4), default_dynamic_qconfig);
   const ModulePathScope scope("head.fc");
   EXPECT_EQ(error_text([&] { module->forward(torch::randn({2, 5})); }), "head.fc: got an input of shape [2, 5], expected [..., 6]");
   EXPECT_NE(error_text([&] { module->forward(torch::ones({2, 6}, torch::kHalf)); }).find("expected a float32 tensor on the CPU"), std::string::npos);
@@ -159,15 +159,15 @@ TEST(DynamicLinear, RefusesInputThatItCannotTake) {
 
 TEST(DynamicLinear, RefusesWeightsAndQConfigsThatItCannotTake) {
   torch::nn::Linear linear(6, 4);
-  EXPECT_NE(error_text([&] { quantized(linear, float_qparams_weight_only_qconfig()); }).find("expected qint8 or float16"), std::string::npos);
+  EXPECT_NE(error_text([&] { quantized(linear, float_qparams_weight_only_qconfig); }).find("expected qint8 or float16"), std::string::npos);
   EXPECT_NE(error_text([&] { quantized(linear, QConfig()); }).find("observes no weight"), std::string::npos);
   torch::NoGradGuard no_grad;
   linear->weight[1][2] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_NE(error_text([&] { quantized(linear, default_dynamic_qconfig()); }).find("fc: weight: the weight holds NaN"), std::string::npos);
+  EXPECT_NE(error_text([&] { quantized(linear, default_dynamic_qconfig); }).find("fc: weight: the weight holds NaN"), std::string::npos);
 }
 
 TEST(DynamicLinear, IsRebuiltFromItsState) {
-  for (const QConfig& qconfig : {default_dynamic_qconfig(), per_channel_dynamic_qconfig(), per_row_dynamic_qconfig(), float16_dynamic_qconfig()}) {
+  for (const QConfig& qconfig : {default_dynamic_qconfig, per_channel_dynamic_qconfig, per_row_dynamic_qconfig, float16_dynamic_qconfig}) {
     const auto module = quantized(torch::nn::Linear(33, 17), qconfig);
     const auto rebuilt = dynamic::LinearImpl::from_state(module->state_dict(), module->attributes(), "fc");
     const at::Tensor x = torch::randn({4, 33});
@@ -176,7 +176,7 @@ TEST(DynamicLinear, IsRebuiltFromItsState) {
 }
 
 TEST(DynamicLinear, RefusesAStateThatIsNotWhole) {
-  const auto module = quantized(torch::nn::Linear(3, 2), per_channel_dynamic_qconfig());
+  const auto module = quantized(torch::nn::Linear(3, 2), per_channel_dynamic_qconfig);
   const auto rebuild = [&](const std::function<void(nn::StateDict&)>& spoil) {
     return error_text([&] {
       nn::StateDict state = module->state_dict();
@@ -194,15 +194,15 @@ TEST(DynamicLinear, RefusesAStateThatIsNotWhole) {
 
 TEST(DynamicLinear, PrintsWhatItIs) {
   std::ostringstream text;
-  quantized(torch::nn::Linear(3, 2), per_row_dynamic_qconfig())->pretty_print(text);
+  quantized(torch::nn::Linear(3, 2), per_row_dynamic_qconfig)->pretty_print(text);
   EXPECT_EQ(text.str(), "octet::nn::quantized::dynamic::Linear(in_features=3, out_features=2, dtype=qint8, "
                         "qscheme=per_channel_symmetric, per_row=true)");
 }
 
 TEST(DynamicLinearReLU, IsTheLinearWithReLU) {
-  nn::intrinsic::LinearReLU fused(8, 5);
-  const auto module = nn::intrinsic::quantized::dynamic::LinearReLUImpl::from_float(*fused, default_dynamic_qconfig(), "fc");
-  const auto linear = dynamic::LinearImpl::from_float(fused->linear(), default_dynamic_qconfig(), "fc");
+  torch::nn::Linear fc(8, 5);
+  const auto module = nn::intrinsic::quantized::dynamic::LinearReLUImpl::from_float(*fc, default_dynamic_qconfig, "fc");
+  const auto linear = quantized(fc, default_dynamic_qconfig);
   const at::Tensor x = torch::randn({4, 8});
   EXPECT_TRUE(module->forward(x).equal(torch::relu(linear->forward(x))));
   EXPECT_LT(module->weight_bytes(), 8 * 5 * 4);

@@ -54,7 +54,7 @@ LinearPackedParams LinearPackedParams::from_float(const at::Tensor& weight, cons
                                                   const std::string& where) {
   check_float_matrix(weight, bias, where);
   check(static_cast<bool>(qconfig.weight), where, ": the qconfig ", qconfig,
-        " observes no weight; use default_dynamic_qconfig() or one like it");
+        " observes no weight; use default_dynamic_qconfig or one like it");
   const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
   switch (qconfig.weight.dtype()) {
     case qint8: {

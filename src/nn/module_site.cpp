@@ -1,4 +1,3 @@
-#include <octet/nn/intrinsic.h>
 #include <octet/nn/module_site.h>
 #include <octet/nn/modules.h>
 #include <octet/observe/qconfig_mapping.h>
@@ -82,7 +81,9 @@ std::vector<ModuleSite> module_sites(torch::nn::Module& model) {
 
 std::type_index ModuleSite::float_type() const { return slot_ ? slot_->float_type() : std::type_index(typeid(*module_)); }
 
-std::string ModuleSite::type_name() const { return ModuleType(float_type()).name(); }
+std::type_index ModuleSite::current_type() const { return slot_ ? slot_->current_type() : float_type(); }
+
+std::string ModuleSite::type_name() const { return ModuleType(current_type()).name(); }
 
 bool ModuleSite::swappable() const {
   return slot_ || (sequential_ && !is_shared_ && find_make_slot(float_type()));

@@ -152,8 +152,19 @@ void SlotBase::set_implementation(std::shared_ptr<ImplementationBase> implementa
   check(implementation != nullptr, "slot ", path(), ": got no implementation to put into it");
   check_implementation(*implementation);
   implementation->train(module().is_training());
+  const bool releases = !implementation->keeps_float_module();
   make_state().implementation = std::move(implementation);
-  release_float_parameters();
+  if (releases) release_float_parameters();
+}
+
+bool SlotBase::has_released_float_module() const {
+  const auto current = implementation();
+  return current && !current->keeps_float_module();
+}
+
+std::type_index SlotBase::current_type() const {
+  const auto current = implementation();
+  return current && current->keeps_float_module() ? std::type_index(typeid(*current)) : float_type();
 }
 
 HookHandle SlotBase::register_forward_pre_hook(ForwardPreHook hook) {

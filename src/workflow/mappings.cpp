@@ -21,7 +21,7 @@ const ModuleMappings& default_dynamic_quant_module_mappings() {
   namespace dynamic = nn::quantized::dynamic;
   static const ModuleMappings mappings = ModuleMappings()
                                              .set<nn::Linear, dynamic::Linear>()
-                                             .set<nn::intrinsic::LinearReLU, nn::intrinsic::quantized::dynamic::LinearReLU>()
+                                             .set<nn::intrinsic::LinearReLUImpl, nn::intrinsic::quantized::dynamic::LinearReLU>()
                                              .set<nn::LSTM, dynamic::LSTM>()
                                              .set<nn::GRU, dynamic::GRU>()
                                              .set<nn::LSTMCell, dynamic::LSTMCell>()

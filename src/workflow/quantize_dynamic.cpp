@@ -1,5 +1,5 @@
 #include <octet/nn/module_site.h>
-#include <octet/observe/qconfig_presets.h>
+#include <octet/observe/default_qconfigs.h>
 #include <octet/workflow/quantize_dynamic.h>
 
 #include <algorithm>
@@ -12,7 +12,7 @@ namespace {
 /// What quantize_dynamic does for a dtype when it is not told otherwise.
 struct DynamicDefault {
   DType dtype;
-  QConfig (*qconfig)();
+  QConfig qconfig;
   std::initializer_list<const char*> types;
 };
 
@@ -55,14 +55,14 @@ QConfigMapping QConfigSpec::resolve(DType dtype) const {
   const DynamicDefault& chosen = dynamic_default(dtype);
   QConfigMapping mapping;
   if (!choices_) {
-    for (const char* type : chosen.types) mapping.set_object_type(ModuleType(type), chosen.qconfig());
+    for (const char* type : chosen.types) mapping.set_object_type(ModuleType(type), chosen.qconfig);
     return mapping;
   }
   for (const Choice& choice : *choices_) {
     if (const auto* const type = std::get_if<ModuleType>(&choice)) {
-      mapping.set_object_type(*type, chosen.qconfig());
+      mapping.set_object_type(*type, chosen.qconfig);
     } else {
-      mapping.set_module_name(std::get<std::string>(choice), chosen.qconfig());
+      mapping.set_module_name(std::get<std::string>(choice), chosen.qconfig);
     }
   }
   return mapping;
@@ -75,7 +75,7 @@ Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spe
   Report report;
   std::vector<Swap> swaps;
   for (nn::ModuleSite& site : sites) {
-    const auto* const from_float = mapping.find(site.float_type());
+    const auto* const from_float = mapping.find(site.current_type());
     if (!site.computes() && !from_float) continue;
     const auto add = [&](ModuleStatus status, std::string detail) {
       report.add({site.path(), site.type_name(), status, std::move(detail)});
@@ -84,11 +84,11 @@ Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spe
       add(report.find(*same_as) ? report.find(*same_as)->status : ModuleStatus::kept, "the same module as " + *same_as);
       continue;
     }
-    if (site.slot() && site.slot()->implementation()) {
+    if (site.slot() && site.slot()->implementation() && !site.slot()->implementation()->keeps_float_module()) {
       add(ModuleStatus::kept, "was " + site.slot()->implementation()->kind() + " before");
       continue;
     }
-    const auto match = qconfigs.find(site.path(), {ModuleType(site.float_type())});
+    const auto match = qconfigs.find(site.path(), {ModuleType(site.current_type()), ModuleType(site.float_type())});
     if (!match.qconfig) {
       add(ModuleStatus::kept, match.rule.empty() ? "no qconfig for it" : "null qconfig by " + match.rule);
     } else if (!from_float) {

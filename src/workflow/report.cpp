@@ -7,7 +7,7 @@
 namespace octet {
 
 std::string_view name(ModuleStatus status) {
-  static constexpr std::array<std::string_view, 3> kNames{"quantized", "kept", "not swappable"};
+  static constexpr std::array<std::string_view, 4> kNames{"quantized", "kept", "fused", "not swappable"};
   return kNames.at(static_cast<size_t>(status));
 }
 
@@ -38,8 +38,14 @@ std::ostream& operator<<(std::ostream& stream, const Report& report) {
   };
   line("module", "type", "status", "detail");
   for (const ReportRow& row : report.rows_) line(shown_path(row), row.type, name(row.status), row.detail);
-  return stream << report.count(ModuleStatus::quantized) << " quantized, " << report.count(ModuleStatus::kept) << " kept, "
-                << report.count(ModuleStatus::not_swappable) << " not swappable\n";
+  std::string_view separator = "";
+  for (const auto status : {ModuleStatus::quantized, ModuleStatus::kept, ModuleStatus::fused, ModuleStatus::not_swappable}) {
+    if (const int64_t count = report.count(status)) {
+      stream << separator << count << ' ' << name(status);
+      separator = ", ";
+    }
+  }
+  return stream << '\n';
 }
 
 }  // namespace octet

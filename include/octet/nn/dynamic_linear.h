@@ -54,10 +54,11 @@ TORCH_MODULE(Linear);
 
 namespace intrinsic::quantized::dynamic {
 
-/// Linear and ReLU in one: torch.ao.nn.intrinsic.quantized.dynamic.LinearReLU.
+/// Linear and ReLU in one: torch.ao.nn.intrinsic.quantized.dynamic.LinearReLU. It takes the place of a fused
+/// nn::intrinsic::LinearReLU.
 class LinearReLUImpl : public nn::quantized::dynamic::LinearImpl {
  public:
-  static std::shared_ptr<LinearReLUImpl> from_float(const nn::intrinsic::detail::LinearReLUImpl& module, const QConfig& qconfig,
+  static std::shared_ptr<LinearReLUImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
                                                     const std::string& path);
   static std::shared_ptr<LinearReLUImpl> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);
 

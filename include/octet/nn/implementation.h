@@ -39,6 +39,9 @@ class ImplementationBase : public torch::nn::Module {
   /// Bytes of memory that its weights, biases and their qparams occupy.
   virtual int64_t weight_bytes() const = 0;
 
+  /// Whether the float module's parameters stay in the slot.
+  virtual bool keeps_float_module() const { return false; }
+
   /// Integer data has no other dtype to go to: a dtype is ignored, any device but the CPU is an Error.
   void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;
   void to(torch::Dtype dtype, bool non_blocking = false) override;
@@ -53,6 +56,20 @@ template <class Result, class... Arguments>
 class Implementation<Result(Arguments...)> : public ImplementationBase {
  public:
   virtual Result forward(Arguments... arguments) = 0;
+};
+
+/// An implementation that computes with the parameters of the float module, which stay in the slot: fused modules, and those of
+/// quantization-aware training. It keeps no pointer to them, so that a clone of the slot needs no mending.
+template <class Signature>
+class FloatImplementation;
+
+template <class Result, class... Arguments>
+class FloatImplementation<Result(Arguments...)> : public ImplementationBase {
+ public:
+  /// @param float_module  the slot, as its torch class
+  virtual Result forward(torch::nn::Module& float_module, Arguments... arguments) = 0;
+
+  bool keeps_float_module() const final { return true; }
 };
 
 namespace detail {

@@ -23,7 +23,9 @@ class ModuleSite {
 
   /// The class of the float module: for a slot that in torch::nn, else its own.
   std::type_index float_type() const;
-  /// Its name as users write it: "Linear".
+  /// SlotBase::current_type for a slot, else float_type().
+  std::type_index current_type() const;
+  /// The name of current_type() as users write it: "Linear".
   std::string type_name() const;
 
   /// The first path under which the same module was met before; null at its first place.

@@ -86,7 +86,11 @@ class SlotBase {
   /// What computes instead of the float module; null when that one does.
   std::shared_ptr<ImplementationBase> implementation() const;
 
-  /// Lets `implementation` compute from now on and gives the float module's parameters free.
+  /// The class of what computes: that of the implementation if it keeps the float module (a fused module, say), else
+  /// float_type(). It is what the mapping tables of the workflows look up.
+  std::type_index current_type() const;
+
+  /// Lets `implementation` compute from now on and, unless it keeps them, gives the float module's parameters free.
   /// @throws Error when it does not answer calls of this slot's signature; the slot is then as it was.
   void set_implementation(std::shared_ptr<ImplementationBase> implementation);
 
@@ -119,6 +123,7 @@ class SlotBase {
   /// Whether the implementation has the signature of this slot.
   virtual bool accepts(const ImplementationBase& implementation) const = 0;
   virtual void release_float_parameters() = 0;
+  bool has_released_float_module() const;
 
  private:
   std::string path_;
@@ -242,13 +247,25 @@ class SlotCore : public Float, public SlotBase {
 
   void pretty_print(std::ostream& stream) const override {
     stream << "octet::nn::" << type_name();
-    if (implementation()) return;  // the child `slot` says what computes
+    if (has_released_float_module()) return;  // the child `slot` says what computes
     std::ostringstream text;
     Float::pretty_print(text);
     stream << text.str().substr(text.str().find('('));
   }
 
  protected:
+  /// Makes a FloatImplementation look like any other.
+  struct WithFloatModule {
+    FloatImplementation<Signature>& implementation;
+    torch::nn::Module& float_module;
+
+    template <class... Inputs>
+    auto forward(const Inputs&... inputs)
+        -> decltype(std::declval<FloatImplementation<Signature>&>().forward(std::declval<torch::nn::Module&>(), inputs...)) {
+      return implementation.forward(float_module, inputs...);
+    }
+  };
+
   /// Every way into the slot: `compute(target, arguments...)` calls forward or a sibling of it on the float module or on
   /// the implementation.
   template <class Value, class Compute, class... Inputs>
@@ -264,11 +281,17 @@ class SlotCore : public Float, public SlotBase {
       for (const auto& [id, hook] : slot_state->forward_pre_hooks) hook(*this, tensors);
       put_tensors(arguments, tensors);
     }
-    auto* const implementation =
-        slot_state ? static_cast<Implementation*>(slot_state->implementation.get()) : nullptr;
+    auto* const implementation = slot_state ? slot_state->implementation.get() : nullptr;
     Value result = std::apply(
         [&](const auto&... values) -> Value {
-          return implementation ? compute(*implementation, values...) : compute(static_cast<Float&>(*this), values...);
+          if (!implementation) return compute(static_cast<Float&>(*this), values...);
+          if constexpr (std::is_invocable_v<const Compute&, WithFloatModule&, decltype(values)...>) {
+            if (implementation->keeps_float_module()) {
+              WithFloatModule target{static_cast<FloatImplementation<Signature>&>(*implementation), *this};
+              return compute(target, values...);
+            }
+          }
+          return compute(static_cast<Implementation&>(*implementation), values...);
         },
         arguments);
     if (slot_state && !slot_state->forward_hooks.empty()) {
@@ -290,7 +313,7 @@ class SlotCore : public Float, public SlotBase {
     ModuleInternals::parameters(*copy).clear();
     ModuleInternals::buffers(*copy).clear();
     ModuleInternals::children(*copy).clear();
-    if (!implementation()) copy->reset();  // else there are no float tensors to make anew
+    if (!has_released_float_module()) copy->reset();  // else there are no float tensors to make anew
     deep_copy_registered(*this, *copy, device);
     // A member may have been tied to a tensor that is not the registered one: what forward reads is what must be cloned.
     auto& registered = ModuleInternals::parameters(const_cast<SlotCore&>(*this));
@@ -308,7 +331,8 @@ class SlotCore : public Float, public SlotBase {
   }
 
   bool accepts(const ImplementationBase& implementation) const override {
-    return dynamic_cast<const Implementation*>(&implementation) != nullptr;
+    return dynamic_cast<const Implementation*>(&implementation) ||
+           dynamic_cast<const FloatImplementation<Signature>*>(&implementation);
   }
 
   void release_float_parameters() override {
@@ -316,7 +340,6 @@ class SlotCore : public Float, public SlotBase {
     if constexpr (requires { this->flat_weights_; }) {
       for (auto& weight : this->flat_weights_) weight = at::Tensor();
     }
-    if constexpr (requires { this->release_modules(); }) this->release_modules();
     ModuleInternals::parameters(*this).clear();
     ModuleInternals::buffers(*this).clear();
   }
@@ -325,7 +348,7 @@ class SlotCore : public Float, public SlotBase {
   void move(std::optional<torch::Device> device, std::optional<torch::Dtype> dtype, bool non_blocking) {
     move_to(*this, device, dtype, non_blocking);
     if constexpr (requires { this->reset_flat_weights(); }) {
-      if (!implementation()) this->reset_flat_weights();
+      if (!has_released_float_module()) this->reset_flat_weights();
     }
   }
 };
@@ -382,7 +405,10 @@ class RecurrentSlot : public Slot<Float> {
 
   PackedResult forward_with_packed_input(const torch::nn::utils::rnn::PackedSequence& packed_input, Hidden hx = {}) {
     return this->template dispatch<PackedResult>(
-        [](auto& target, const auto&... all) { return target.forward_with_packed_input(all...); }, packed_input, hx);
+        [](auto& target, const auto&... all) -> decltype(target.forward_with_packed_input(all...)) {
+          return target.forward_with_packed_input(all...);
+        },
+        packed_input, hx);
   }
 
   std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override {

@@ -31,6 +31,17 @@ struct ClassOf<M> {
   using type = typename M::FloatModule;
 };
 
+/// The float class whose parameters a fused module uses; others are such classes themselves.
+template <class M>
+struct WrappedBy {
+  using type = M;
+};
+template <class M>
+  requires requires { typename M::Wrapped; }
+struct WrappedBy<M> {
+  using type = typename M::Wrapped;
+};
+
 }  // namespace detail
 
 /// Which class takes the place of which float class when a workflow swaps modules: torch.ao's mapping tables.
@@ -42,12 +53,14 @@ class ModuleMappings {
 
   /// Adds or replaces a pair: `mappings.set<nn::Linear, MyQuantizedLinear>()`. Quantized needs the function
   /// `static std::shared_ptr<Quantized> from_float(const Float&, const QConfig&, const std::string& path)`, where Float is the
-  /// torch class (torch::nn::LinearImpl), and must derive from the slot's Implementation.
+  /// torch class (torch::nn::LinearImpl), and must derive from the slot's Implementation. For a fused module (nn::intrinsic)
+  /// Float is the class of the slot that it is in.
   template <class FloatModule, class Quantized>
   ModuleMappings& set() {
-    using Float = typename detail::ClassOf<FloatModule>::type;
+    using Key = typename detail::ClassOf<FloatModule>::type;
+    using Float = typename detail::WrappedBy<Key>::type;
     using Class = typename detail::ClassOf<Quantized>::type;
-    return set(typeid(Float), [](const torch::nn::Module& module, const QConfig& qconfig, const std::string& path) {
+    return set(typeid(Key), [](const torch::nn::Module& module, const QConfig& qconfig, const std::string& path) {
       return Class::from_float(dynamic_cast<const Float&>(module), qconfig, path);
     });
   }
