@@ -1,21 +1,15 @@
 #include <octet/observe/min_max_observer.h>
 
-#include <observe/python_repr.h>
+#include <observe/arguments.h>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/where.h>
 
+#include <limits>
+
 namespace octet {
-namespace {
-
-Arguments operator+(Arguments arguments, const std::pair<std::string, std::string>& added) {
-  arguments.push_back(added);
-  return arguments;
-}
-
-}  // namespace
 
 MinMaxObserverBase::MinMaxObserverBase(const std::string& class_name, const UniformQuantizationSettings& settings,
                                        Granularity granularity, int64_t ch_axis, std::optional<double> averaging_constant)
@@ -80,16 +74,16 @@ MovingAveragePerChannelMinMaxObserver::MovingAveragePerChannelMinMaxObserver(con
     : ObserverOf(options, options.settings(), Granularity::per_channel, options.ch_axis(), options.averaging_constant()) {}
 
 Arguments MovingAverageMinMaxObserverOptions::arguments() const {
-  return settings().arguments() + std::pair("averaging_constant", python_repr(averaging_constant()));
+  return joined(settings().arguments(), {{"averaging_constant", argument_text(averaging_constant())}});
 }
 
 Arguments PerChannelMinMaxObserverOptions::arguments() const {
-  return settings().arguments() + std::pair("ch_axis", python_repr(ch_axis()));
+  return joined(settings().arguments(), {{"ch_axis", argument_text(ch_axis())}});
 }
 
 Arguments MovingAveragePerChannelMinMaxObserverOptions::arguments() const {
-  return settings().arguments() + std::pair("averaging_constant", python_repr(averaging_constant())) +
-         std::pair("ch_axis", python_repr(ch_axis()));
+  return joined(settings().arguments(),
+                {{"averaging_constant", argument_text(averaging_constant())}, {"ch_axis", argument_text(ch_axis())}});
 }
 
 }  // namespace octet

@@ -55,6 +55,12 @@ QConfigMapping& QConfigMapping::set_module_name(const std::string& path, QConfig
   return *this;
 }
 
+std::vector<std::string> QConfigMapping::module_names() const {
+  std::vector<std::string> names;
+  for (const auto& [path, qconfig] : module_names_) names.push_back(path);
+  return names;
+}
+
 QConfigMapping::Match QConfigMapping::find(const std::string& path, std::span<const ModuleType> types) const {
   for (std::string ancestor = path; !ancestor.empty();) {
     if (const auto rule = module_names_.find(ancestor); rule != module_names_.end()) {

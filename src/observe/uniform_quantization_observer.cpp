@@ -1,6 +1,6 @@
 #include <octet/observe/uniform_quantization_observer.h>
 
-#include <observe/python_repr.h>
+#include <observe/arguments.h>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/aminmax.h>
@@ -9,7 +9,9 @@
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/where.h>
 
+#include <cmath>
 #include <limits>
+#include <vector>
 
 namespace octet {
 namespace {
@@ -17,6 +19,11 @@ namespace {
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 int64_t halved(int64_t bound) { return bound >= 0 ? bound / 2 : (bound - 1) / 2; }  // rounded down, as Python's //
+
+// at::aminmax makes both NaN where there is one, so its answer tells of all elements.
+bool all_finite(const at::Tensor& min, const at::Tensor& max) {
+  return at::isfinite(min).logical_and(at::isfinite(max)).all().item<bool>();
+}
 
 void check_settings(const std::string& name, const UniformQuantizationSettings& settings, Granularity granularity) {
   const auto& [dtype, qscheme, reduce_range, quant_min, quant_max, eps, is_dynamic, ignore_non_finite] = settings;
@@ -55,25 +62,17 @@ QuantizationTarget target_for(const std::string& name, const UniformQuantization
           .ch_axis = ch_axis};
 }
 
-template <class Value>
-std::string text_of(const Value& value) {
-  return c10::str(value);
-}
-std::string text_of(bool value) { return value ? "true" : "false"; }
-std::string text_of(double value) { return python_repr(value); }
-std::string text_of(std::optional<int64_t> value) { return value ? std::to_string(*value) : "none"; }
-
 }  // namespace
 
 Arguments UniformQuantizationSettings::arguments() const {
-  return {{"dtype", text_of(dtype)},
-          {"qscheme", text_of(qscheme)},
-          {"reduce_range", text_of(reduce_range)},
-          {"quant_min", text_of(quant_min)},
-          {"quant_max", text_of(quant_max)},
-          {"eps", text_of(eps)},
-          {"is_dynamic", text_of(is_dynamic)},
-          {"ignore_non_finite", text_of(ignore_non_finite)}};
+  return {{"dtype", argument_text(dtype)},
+          {"qscheme", argument_text(qscheme)},
+          {"reduce_range", argument_text(reduce_range)},
+          {"quant_min", argument_text(quant_min)},
+          {"quant_max", argument_text(quant_max)},
+          {"eps", argument_text(eps)},
+          {"is_dynamic", argument_text(is_dynamic)},
+          {"ignore_non_finite", argument_text(ignore_non_finite)}};
 }
 
 UniformQuantizationObserverBase::UniformQuantizationObserverBase(const std::string& class_name,
@@ -104,18 +103,21 @@ std::string UniformQuantizationObserverBase::extra_repr() const {
   return "min_val=" + python_repr(min_val_) + ", max_val=" + python_repr(max_val_);
 }
 
+void UniformQuantizationObserverBase::check_finite(const at::Tensor& x) const {
+  const auto [min, max] = at::aminmax(x);
+  if (all_finite(min, max)) return;
+  const int64_t nans = at::isnan(x).sum().item<int64_t>();
+  const int64_t infinities = x.numel() - at::isfinite(x).sum().item<int64_t>() - nans;
+  fail(name(), ": among the ", x.numel(), " elements of its input are ", nans, " NaN and ", infinities, " infinities (as ",
+       x.scalar_type(), "). Find out what makes them, or leave them out with the option ignore_non_finite(true)");
+}
+
 UniformQuantizationObserverBase::Range UniformQuantizationObserverBase::finite_range(const at::Tensor& x) const {
   const auto dim = is_per_channel(qscheme()) ? std::optional<int64_t>(1) : std::nullopt;
-  auto [min, max] = at::aminmax(x, dim);  // both are NaN where there is one
-  if (at::isfinite(min).logical_and(at::isfinite(max)).all().item<bool>()) return {min, max};
-
+  auto [min, max] = at::aminmax(x, dim);
+  if (all_finite(min, max)) return {min, max};
+  if (!settings_.ignore_non_finite) check_finite(x);
   const at::Tensor finite = at::isfinite(x);
-  if (!settings_.ignore_non_finite) {
-    const int64_t nans = at::isnan(x).sum().item<int64_t>();
-    const int64_t infinities = x.numel() - finite.sum().item<int64_t>() - nans;
-    fail(name(), ": among the ", x.numel(), " elements of its input are ", nans, " NaN and ", infinities,
-         " infinities (as ", x.scalar_type(), "). Find out what makes them, or leave them out with the option ignore_non_finite(true)");
-  }
   return {std::get<0>(at::aminmax(at::where(finite, x, kInfinity), dim)),
           std::get<1>(at::aminmax(at::where(finite, x, -kInfinity), dim))};
 }

@@ -71,6 +71,9 @@ class QConfigMapping {
     return set_object_type(ModuleType::of<M>(), std::move(qconfig));
   }
 
+  /// The paths that have a rule of their own, sorted.
+  std::vector<std::string> module_names() const;
+
   /// What was found for a module.
   struct Match {
     QConfigAny qconfig;

@@ -40,6 +40,11 @@ class UniformQuantizationOptions {
   /// Use 7 of 8 bits, as torch.ao does for kernels that saturate. Octet's own never do.
   Derived& reduce_range(bool value) { return set(settings_.reduce_range, value); }
   bool reduce_range() const { return settings_.reduce_range; }
+  bool ignores_non_finite() const { return settings_.ignore_non_finite; }
+
+  /// @throws Error if x, which has elements, holds NaN or infinities
+  void check_finite(const at::Tensor& x) const;
+
 
   /// The lowest and highest integer to use, around 0 and within the dtype; both or none. reduce_range halves them too.
   Derived& quant_min(int64_t value) { return set(settings_.quant_min, value); }
@@ -77,6 +82,11 @@ class UniformQuantizationOptions {
 class UniformQuantizationObserverBase : public ObserverBase {
  public:
   bool reduce_range() const { return settings_.reduce_range; }
+  bool ignores_non_finite() const { return settings_.ignore_non_finite; }
+
+  /// @throws Error if x, which has elements, holds NaN or infinities
+  void check_finite(const at::Tensor& x) const;
+
   const at::Tensor& eps() const { return eps_; }
   const at::Tensor& min_val() const { return min_val_; }
   const at::Tensor& max_val() const { return max_val_; }
