@@ -14,10 +14,9 @@ int64_t next_hook_id() {
   return id++;
 }
 
-template <class Child>
-Child* find_child(const torch::nn::Module& module, const std::string& name) {
-  auto* child = Internals::children(const_cast<torch::nn::Module&>(module)).find(name);
-  return child ? dynamic_cast<Child*>(child->get()) : nullptr;
+std::shared_ptr<SlotState> find_state(const torch::nn::Module& module) {
+  const auto* const child = Internals::children(const_cast<torch::nn::Module&>(module)).find(SlotState::kName);
+  return child ? std::dynamic_pointer_cast<SlotState>(*child) : nullptr;
 }
 
 }  // namespace
@@ -44,19 +43,22 @@ void move_to(torch::nn::Module& module, std::optional<torch::Device> device, std
   for (auto& buffer : Internals::buffers(module)) move(buffer.value());
 }
 
+at::Tensor deep_copy(const at::Tensor& tensor, const std::optional<torch::Device>& device) {
+  if (!tensor.defined()) return tensor;
+  const at::Tensor copy = tensor.detach().to(device.value_or(tensor.device()), tensor.scalar_type(), false, /*copy=*/true);
+  return copy.set_requires_grad(tensor.requires_grad());
+}
+
 void deep_copy_registered(const torch::nn::Module& source, torch::nn::Module& copy, const std::optional<torch::Device>& device) {
   auto& from = const_cast<torch::nn::Module&>(source);
   const auto copy_tensors = [&](auto& originals, auto& copies) {
     for (auto& original : originals) {
-      const at::Tensor& tensor = original.value();
-      at::Tensor data = !tensor.defined() ? tensor
-                        : device          ? tensor.detach().to(*device, tensor.scalar_type(), false, /*copy=*/true)
-                                          : tensor.detach().clone();
+      at::Tensor data = deep_copy(original.value(), device);
       if (at::Tensor* existing = copies.find(original.key()); existing && existing->defined()) {
         existing->set_data(data);
-        existing->set_requires_grad(tensor.requires_grad());
+        existing->set_requires_grad(data.requires_grad());
       } else if (!existing) {
-        copies.insert(original.key(), data.defined() ? data.set_requires_grad(tensor.requires_grad()) : data);
+        copies.insert(original.key(), std::move(data));
       }
     }
   };
@@ -112,10 +114,14 @@ void SlotState::pretty_print(std::ostream& stream) const {
   if (qconfig) stream << ", qconfig=" << *qconfig;
 }
 
+void SlotState::save(torch::serialize::OutputArchive& /*archive*/) const {
+  fail("slot ", path, ": torch::save does not know ", implementation->kind(), "; write the model with octet::save");
+}
+
 void HookHandle::remove() {
   const auto module = slot_.lock();
   if (!module) return;
-  auto* const state = find_child<SlotState>(*module, SlotState::kName);
+  const auto state = find_state(*module);
   if (!state) return;
   state->forward_pre_hooks.erase(id_);
   state->forward_hooks.erase(id_);
@@ -124,21 +130,34 @@ void HookHandle::remove() {
 
 std::string SlotBase::type_name() const { return ModuleType(float_type()).name(); }
 
-SlotState* SlotBase::state() const { return find_child<SlotState>(module(), SlotState::kName); }
+std::shared_ptr<SlotState> SlotBase::state() const { return find_state(module()); }
 
 SlotState& SlotBase::make_state() {
-  if (SlotState* existing = state()) return *existing;
-  return *module().register_module(SlotState::kName, std::make_shared<SlotState>());
+  if (const auto existing = state()) return *existing;
+  const auto made = module().register_module(SlotState::kName, std::make_shared<SlotState>());
+  made->path = path_;
+  return *made;
+}
+
+const std::string& SlotBase::path() const {
+  if (!path_.empty()) return path_;
+  const auto existing = state();  // of a clone, which has lost path_
+  return existing ? existing->path : path_;
+}
+
+void SlotBase::set_path(std::string path) {
+  path_ = std::move(path);
+  if (const auto existing = state()) existing->path = path_;
 }
 
 void SlotBase::drop_empty_state() {
-  if (const SlotState* existing = state(); existing && existing->empty()) {
+  if (const auto existing = state(); existing && existing->empty()) {
     Internals::children(module()).erase(SlotState::kName);
   }
 }
 
 std::shared_ptr<ImplementationBase> SlotBase::implementation() const {
-  const SlotState* const existing = state();
+  const auto existing = state();
   return existing ? existing->implementation : nullptr;
 }
 
@@ -146,6 +165,9 @@ void SlotBase::check_implementation(const ImplementationBase& implementation) co
   check(accepts(implementation), "slot ", path(), " of ", type_name(), ": ", implementation.kind(),
         " does not answer the calls of this slot; it must derive from octet::nn::Implementation with the signature of ",
         type_name(), "'s forward");
+  check(!implementation.keeps_float_module() || !has_released_float_module(), "slot ", path(), " of ", type_name(), ": ",
+        implementation.kind(), " computes with the float module, but its parameters are gone since ",
+        this->implementation() ? this->implementation()->kind() : "", " took its place; begin with the float model again");
 }
 
 void SlotBase::set_implementation(std::shared_ptr<ImplementationBase> implementation) {
@@ -170,14 +192,14 @@ std::type_index SlotBase::current_type() const {
 HookHandle SlotBase::register_forward_pre_hook(ForwardPreHook hook) {
   check(hook != nullptr, "slot ", path(), ": got an empty forward pre-hook");
   const int64_t id = next_hook_id();
-  make_state().forward_pre_hooks.emplace(id, std::move(hook));
+  make_state().forward_pre_hooks.emplace(id, std::make_shared<const ForwardPreHook>(std::move(hook)));
   return {module().shared_from_this(), id};
 }
 
 HookHandle SlotBase::register_forward_hook(ForwardHook hook) {
   check(hook != nullptr, "slot ", path(), ": got an empty forward hook");
   const int64_t id = next_hook_id();
-  make_state().forward_hooks.emplace(id, std::move(hook));
+  make_state().forward_hooks.emplace(id, std::make_shared<const ForwardHook>(std::move(hook)));
   return {module().shared_from_this(), id};
 }
 
@@ -193,7 +215,7 @@ std::shared_ptr<ObserverBase> SlotBase::activation_post_process() const {
 }
 
 std::optional<QConfig> SlotBase::qconfig() const {
-  const SlotState* const existing = state();
+  const auto existing = state();
   return existing ? existing->qconfig : std::nullopt;
 }
 

@@ -11,6 +11,7 @@
 #include <torch/nn/pimpl.h>
 #include <torch/nn/utils/rnn.h>
 
+#include <algorithm>
 #include <concepts>
 #include <functional>
 #include <map>
@@ -26,7 +27,7 @@
 
 namespace octet::nn {
 
-/// Called before a slot's forward with the tensors among its arguments, in order. It may replace them.
+/// Called before a slot's forward with the tensors among its arguments, in order. It may replace them, and take itself out.
 using ForwardPreHook = std::function<void(torch::nn::Module& module, std::vector<at::Tensor>& inputs)>;
 
 /// Called after a slot's forward with the tensors of its arguments and of its result, in order. It may replace the latter.
@@ -41,9 +42,11 @@ class SlotState : public torch::nn::Module {
   static constexpr const char* kName = "slot";
 
   std::shared_ptr<ImplementationBase> implementation;
-  std::map<int64_t, ForwardPreHook> forward_pre_hooks;  // by handle, thus in the order of registration
-  std::map<int64_t, ForwardHook> forward_hooks;
+  // By handle, thus in the order of registration. Shared with the calls that run them, so that a hook may take itself out.
+  std::map<int64_t, std::shared_ptr<const ForwardPreHook>> forward_pre_hooks;
+  std::map<int64_t, std::shared_ptr<const ForwardHook>> forward_hooks;
   std::optional<QConfig> qconfig;
+  std::string path;  // of the slot; here too since it would be sliced off
 
   bool empty() const;
   std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override;
@@ -52,9 +55,13 @@ class SlotState : public torch::nn::Module {
   void to(torch::Dtype dtype, bool non_blocking = false) override;
   void to(torch::Device device, bool non_blocking = false) override;
   void pretty_print(std::ostream& stream) const override;
+
+  /// torch::save and torch::load pass over hooks, but do not lose an implementation in silence: save throws Error.
+  bool is_serializable() const override { return implementation != nullptr; }
+  void save(torch::serialize::OutputArchive& archive) const override;
 };
 
-/// Takes a hook out again. Does nothing when the slot is gone.
+/// Takes a hook out again, of the slot that it was registered with and not of its clones. Does nothing when the slot is gone.
 class HookHandle {
  public:
   HookHandle(std::weak_ptr<torch::nn::Module> slot, int64_t id) : slot_(std::move(slot)), id_(id) {}
@@ -112,11 +119,11 @@ class SlotBase {
   void set_qconfig(std::optional<QConfig> qconfig);
 
   /// Where the slot is in its model, for error messages ("encoder.layers.0.fc"). Set by the workflows.
-  const std::string& path() const { return path_; }
-  void set_path(std::string path) { path_ = std::move(path); }
+  const std::string& path() const;
+  void set_path(std::string path);
 
  protected:
-  SlotState* state() const;
+  std::shared_ptr<SlotState> state() const;
   SlotState& make_state();
   void drop_empty_state();
 
@@ -174,13 +181,25 @@ std::vector<at::Tensor> tensors_of(Value& value) {
 }
 template <class Value>
 void put_tensors(Value& value, const std::vector<at::Tensor>& tensors) {
-  size_t i = 0;
-  for_each_tensor(value, [&](at::Tensor& tensor) { tensor = tensors.at(i++); });
+  const size_t count = tensors_of(value).size();
+  check(tensors.size() == count, ModulePathScope::current(), ": a hook left ", tensors.size(), " of ", count,
+        " tensors; it may replace tensors, but not add or take away any");
+  auto next = tensors.begin();
+  for_each_tensor(value, [&](at::Tensor& tensor) { tensor = *next++; });
+}
+
+/// Runs hooks in order. They may change the map that `hooks` is a copy of.
+template <class Hooks, class... Arguments>
+void run_hooks(const Hooks hooks, Arguments&... arguments) {
+  for (const auto& [id, hook] : hooks) (*hook)(arguments...);
 }
 
 /// Converts as torch::nn::Module::to does, but leaves integer parameters and buffers their dtype.
 void move_to(torch::nn::Module& module, std::optional<torch::Device> device, std::optional<torch::Dtype> dtype,
              bool non_blocking);
+
+/// A detached copy that requires grad as the original does. Undefined tensors stay undefined.
+at::Tensor deep_copy(const at::Tensor& tensor, const std::optional<torch::Device>& device);
 
 /// Fills `copy`, a module that was copied member by member, with copies of all that `source` has registered.
 void deep_copy_registered(const torch::nn::Module& source, torch::nn::Module& copy, const std::optional<torch::Device>& device);
@@ -250,7 +269,8 @@ class SlotCore : public Float, public SlotBase {
     if (has_released_float_module()) return;  // the child `slot` says what computes
     std::ostringstream text;
     Float::pretty_print(text);
-    stream << text.str().substr(text.str().find('('));
+    const std::string options = text.str();
+    stream << options.substr(std::min(options.find('('), options.size()));
   }
 
  protected:
@@ -272,13 +292,13 @@ class SlotCore : public Float, public SlotBase {
   Value dispatch(const Compute& compute, Inputs... inputs) {
     const ModulePathScope scope(path());
     if (ModuleInternals::children(*this).is_empty()) return compute(static_cast<Float&>(*this), inputs...);
-    SlotState* const slot_state = state();
+    const std::shared_ptr<SlotState> slot_state = state();
     const auto observer = activation_post_process();
 
     std::tuple<std::remove_cvref_t<Inputs>...> arguments(inputs...);
     if (slot_state && !slot_state->forward_pre_hooks.empty()) {
       auto tensors = tensors_of(arguments);
-      for (const auto& [id, hook] : slot_state->forward_pre_hooks) hook(*this, tensors);
+      run_hooks(slot_state->forward_pre_hooks, *this, tensors);
       put_tensors(arguments, tensors);
     }
     auto* const implementation = slot_state ? slot_state->implementation.get() : nullptr;
@@ -297,7 +317,7 @@ class SlotCore : public Float, public SlotBase {
     if (slot_state && !slot_state->forward_hooks.empty()) {
       const auto tensors = tensors_of(arguments);
       auto outputs = tensors_of(result);
-      for (const auto& [id, hook] : slot_state->forward_hooks) hook(*this, tensors, outputs);
+      run_hooks(slot_state->forward_hooks, *this, tensors, outputs);
       put_tensors(result, outputs);
     }
     if constexpr (std::is_same_v<Value, at::Tensor>) {
@@ -316,15 +336,18 @@ class SlotCore : public Float, public SlotBase {
     if (!has_released_float_module()) copy->reset();  // else there are no float tensors to make anew
     deep_copy_registered(*this, *copy, device);
     // A member may have been tied to a tensor that is not the registered one: what forward reads is what must be cloned.
-    auto& registered = ModuleInternals::parameters(const_cast<SlotCore&>(*this));
-    const auto sources = tensor_members(static_cast<Float&>(const_cast<SlotCore&>(*this)));
-    const auto copies = tensor_members(static_cast<Float&>(*copy));
+    auto& self = const_cast<SlotCore&>(*this);
+    const auto sources = tensor_members(static_cast<Float&>(self)), copies = tensor_members(static_cast<Float&>(*copy));
     for (size_t i = 0; i < sources.size(); ++i) {
       const auto& [name, source] = sources[i];
-      const at::Tensor* const parameter = registered.find(name);
-      if (parameter && source->defined() && !source->is_same(*parameter)) {
-        copies[i].second->set_data(device ? source->detach().to(*device, source->scalar_type(), false, true)
-                                          : source->detach().clone());
+      const at::Tensor* registered = ModuleInternals::parameters(self).find(name);
+      if (!registered) registered = ModuleInternals::buffers(self).find(name);
+      if (!registered || source->is_same(*registered)) continue;
+      at::Tensor& tensor = *copies[i].second;
+      if (source->defined() && tensor.defined()) {
+        tensor.set_data(deep_copy(*source, device));  // it stays the registered one
+      } else {
+        tensor = deep_copy(*source, device);
       }
     }
     return copy;
