@@ -9,9 +9,13 @@
 #include <octet/nn/dynamic_rnn_cells.h>
 #include <octet/nn/modules.h>
 #include <octet/nn/quantized_embedding.h>
-#include <octet/observe/qconfig_mapping.h>
 #include <octet/observe/default_qconfigs.h>
+#include <octet/observe/entropy_observer.h>
+#include <octet/observe/mse_observer.h>
+#include <octet/observe/percentile_observer.h>
+#include <octet/observe/qconfig_mapping.h>
 #include <octet/tensor/float_fallback.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
+#include <octet/workflow/fuse_modules.h>
 #include <octet/workflow/quantize_dynamic.h>
