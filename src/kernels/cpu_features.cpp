@@ -1,0 +1,65 @@
+#include "kernels/cpu_features.h"
+
+#include <cstdint>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+namespace octet::kernels {
+
+#if defined(__x86_64__)
+
+namespace {
+
+struct Registers {
+  uint32_t eax = 0, ebx = 0, ecx = 0, edx = 0;
+};
+
+Registers cpuid(uint32_t leaf, uint32_t subleaf) {
+  Registers r;
+  if (leaf <= __get_cpuid_max(0, nullptr)) __cpuid_count(leaf, subleaf, r.eax, r.ebx, r.ecx, r.edx);
+  return r;
+}
+
+/// The register states that the operating system saves: without them the instructions fault, whatever CPUID says.
+uint64_t enabled_states() {
+  constexpr uint32_t kOsxsave = 1u << 27;
+  if (!(cpuid(1, 0).ecx & kOsxsave)) return 0;
+  uint32_t low, high;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return uint64_t{high} << 32 | low;
+}
+
+bool has_all(uint64_t value, uint64_t bits) { return (value & bits) == bits; }
+
+}  // namespace
+
+bool processor_supports(Isa isa) {
+  constexpr uint64_t kXmmYmm = 0x06, kOpmaskZmm = 0xe0;
+  constexpr uint32_t kFma = 1u << 12, kAvx = 1u << 28, kF16c = 1u << 29;
+  constexpr uint32_t kAvx2 = 1u << 5, kAvx512F = 1u << 16, kAvx512Bw = 1u << 30, kAvx512Vl = 1u << 31;
+  constexpr uint32_t kAvx512Vnni = 1u << 11;
+
+  const Registers leaf1 = cpuid(1, 0);
+  const Registers leaf7 = cpuid(7, 0);
+  const uint64_t states = enabled_states();
+  const bool avx2 =
+      has_all(leaf1.ecx, kFma | kAvx | kF16c) && has_all(leaf7.ebx, kAvx2) && has_all(states, kXmmYmm);
+  switch (isa) {
+    case Isa::scalar: return true;
+    case Isa::avx2: return avx2;
+    case Isa::avx512_vnni:
+      return avx2 && has_all(leaf7.ebx, kAvx512F | kAvx512Bw | kAvx512Vl) && has_all(leaf7.ecx, kAvx512Vnni) &&
+             has_all(states, kOpmaskZmm);
+  }
+  return false;
+}
+
+#else
+
+bool processor_supports(Isa isa) { return isa == Isa::scalar; }
+
+#endif
+
+}  // namespace octet::kernels

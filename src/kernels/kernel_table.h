@@ -1,0 +1,127 @@
+#pragma once
+
+#include <octet/kernels/isa.h>
+
+#include <cstdint>
+
+// What each ISA offers to the ISA-independent code around it. The files that are compiled with an ISA's flags include this
+// header and templates over their own Simd type, and nothing that defines an inline function without that type: such a
+// function could be emitted with the ISA's instructions and then be picked by the linker for everyone.
+
+namespace octet::kernels {
+
+constexpr int64_t kColumns = 16;    ///< PackedWeight::kPanelColumns
+constexpr int64_t kRowBlock = 48;   ///< rows that one call of `accumulate` takes at most
+constexpr int64_t kPanelGroup = 2;  ///< panels that one call of `accumulate` takes at most
+
+/// One block of a GEMM: `sums[panel][row][column] = Σ_k a[row][k] * panels[panel][column][k]`, without zero points.
+struct AccumulateArgs {
+  const uint8_t* a;
+  int64_t a_stride;
+  int64_t rows;  ///< 1 .. kRowBlock
+  const int8_t* panels;
+  int64_t panel_count;  ///< 1 .. kPanelGroup
+  int64_t padded_k;
+  int32_t* sums;  ///< [panel_count][rows][kColumns], 64-byte aligned
+};
+
+/// What the epilogue knows about the columns of a panel.
+struct ColumnTerms {
+  alignas(64) int32_t weight_sum[kColumns];
+  alignas(64) int32_t zero_point[kColumns];
+  alignas(64) float scale[kColumns];
+  alignas(64) float bias[kColumns];
+};
+
+/// What the epilogue knows about a row.
+struct RowTerms {
+  int32_t zero_point;
+  int32_t centered_sum;  ///< Σ_k (a - zero_point); read only if affine
+  float scale;
+};
+
+/// The epilogue of one panel: `sum - zero_point_r * weight_sum_c - weight_zero_point_c * centered_sum_r`, and for float
+/// output the scales, bias and relu.
+struct FinishArgs {
+  const int32_t* sums;  ///< [rows][kColumns]
+  int64_t rows;
+  int64_t columns;  ///< of `out`; at most kColumns
+  const ColumnTerms* column_terms;
+  const RowTerms* row_terms;
+  bool affine;  ///< some weight has a zero point
+  bool relu;
+};
+
+struct QuantizeArgs {
+  float inverse_scale;
+  int32_t zero_point;
+  int32_t quant_min;
+  int32_t quant_max;
+};
+
+struct LstmRow {
+  const float* x_gates;
+  const float* h_gates;
+  const float* c;
+  float* c_out;
+  float* h_out;
+};
+
+struct GruRow {
+  const float* x_gates;
+  const float* h_gates;
+  const float* h;
+  float* h_out;
+};
+
+/// A tile of half_gemm: all rows times `columns` (1 .. kHalfColumns) rows of the weight.
+constexpr int64_t kHalfColumns = 4;
+struct HalfGemmArgs {
+  const float* x;
+  int64_t x_stride;
+  int64_t rows;
+  const uint16_t* weight;
+  int64_t weight_stride;
+  int64_t columns;
+  int64_t k;
+  const float* bias;  ///< [columns]
+  bool relu;
+  float* out;
+  int64_t out_stride;
+};
+
+struct KernelTable {
+  Isa isa;
+  void (*accumulate)(const AccumulateArgs& args);
+  void (*finish_float)(const FinishArgs& args, float* out, int64_t out_stride);
+  void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
+  /// NaNs do not count; the return value says whether there are any. An empty range gives +inf, -inf.
+  bool (*min_max)(const float* x, int64_t n, float* min, float* max);
+  /// Writes the low 8 bits and returns the sum of the integers modulo 2^32.
+  int32_t (*quantize)(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q);
+  void (*dequantize_u8)(const uint8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
+  void (*dequantize_s8)(const int8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
+  void (*sigmoid)(const float* x, int64_t n, float* y);
+  void (*tanh)(const float* x, int64_t n, float* y);
+  void (*lstm_row)(const LstmRow& row, int64_t hidden);
+  void (*gru_row)(const GruRow& row, int64_t hidden);
+  void (*rnn_tanh_row)(const float* x_gates, const float* h_gates, int64_t hidden, float* h_out);
+  void (*rnn_relu_row)(const float* x_gates, const float* h_gates, int64_t hidden, float* h_out);
+  void (*float_to_half)(const float* x, int64_t n, uint16_t* y);
+  void (*half_to_float)(const uint16_t* x, int64_t n, float* y);
+  void (*half_gemm)(const HalfGemmArgs& args);
+  /// With value = fma(q, scale, bias): out = value; out = fma(weight, value, out); out = max(out, value).
+  void (*embedding_copy)(const uint8_t* q, int64_t n, float scale, float bias, float* out);
+  void (*embedding_add)(const uint8_t* q, int64_t n, float scale, float bias, float weight, float* out);
+  void (*embedding_max)(const uint8_t* q, int64_t n, float scale, float bias, float* out);
+};
+
+/// The tables that are built; each is defined in the file that is compiled with the ISA's flags.
+const KernelTable& scalar_kernels();
+const KernelTable& avx2_kernels();
+const KernelTable& avx512_vnni_kernels();
+
+/// The table of selected_isa(). Each public function asks once and so counts as one served call.
+const KernelTable& kernels();
+
+}  // namespace octet::kernels

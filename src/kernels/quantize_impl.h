@@ -1,0 +1,73 @@
+#pragma once
+
+#include "kernels/kernel_table.h"
+#include "kernels/simd_lanes.h"
+
+namespace octet::kernels {
+
+template <class Simd>
+bool min_max(const float* x, int64_t n, float* min, float* max) {
+  constexpr float kInfinity = __builtin_huge_valf();
+  auto low = Simd::set(kInfinity);
+  auto high = Simd::set(-kInfinity);
+  auto nan = Simd::set(0);
+  const int64_t whole = n / Simd::kLanes * Simd::kLanes;
+  const auto add = [&](const float* p) {
+    const auto v = Simd::load(p, AllLanes{});
+    low = Simd::min(v, low);  // the second argument stays where v is NaN
+    high = Simd::max(v, high);
+    nan = Simd::bit_or(nan, Simd::is_nan(v));
+  };
+  for (int64_t i = 0; i < whole; i += Simd::kLanes) add(x + i);
+  if (whole < n) {
+    // Lanes beyond the end repeat a value that counts anyway.
+    float rest[Simd::kLanes];
+    for (int64_t l = 0; l < Simd::kLanes; ++l) rest[l] = x[whole + l < n ? whole + l : n - 1];
+    add(rest);
+  }
+  *min = Simd::lowest(low) + 0.0f;  // which of two zeros comes out depends on the order; this makes it +0
+  *max = Simd::highest(high) + 0.0f;
+  return Simd::any(nan);
+}
+
+template <class Simd>
+int32_t quantize(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q) {
+  const auto inverse_scale = Simd::set(args.inverse_scale);
+  const auto zero_point = Simd::set(args.zero_point);
+  // Clamped before the zero point is added and before the rounding: the same integers, and no overflow on the way.
+  const auto low = Simd::set(static_cast<float>(args.quant_min - args.zero_point));
+  const auto high = Simd::set(static_cast<float>(args.quant_max - args.zero_point));
+  auto total = Simd::set(0);
+  const auto quantized = [&](const float* p, auto lanes) {
+    const auto scaled = Simd::mul(Simd::load(p, lanes), inverse_scale);
+    return Simd::add(Simd::round(Simd::min(Simd::max(scaled, low), high)), zero_point);  // NaN becomes `low`
+  };
+  const int64_t whole = n / Simd::kLanes * Simd::kLanes;
+  for (int64_t i = 0; i < whole; i += Simd::kLanes) {
+    const auto v = quantized(x + i, AllLanes{});
+    total = Simd::add(total, v);
+    Simd::store_low_bytes(q + i, v, AllLanes{});
+  }
+  int32_t sum = Simd::sum(total);
+  if constexpr (Simd::kLanes > 1) {
+    if (whole < n) {
+      int32_t rest[Simd::kLanes];
+      const FirstLanes lanes{n - whole};
+      const auto v = quantized(x + whole, lanes);
+      Simd::store_low_bytes(q + whole, v, lanes);
+      Simd::store(rest, v, AllLanes{});
+      for (int64_t l = 0; l < lanes.count; ++l) sum = static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(rest[l]));
+    }
+  }
+  return sum;
+}
+
+template <class Simd, class Quantized>
+void dequantize(const Quantized* q, int64_t n, float scale, int32_t zero_point, float* x) {
+  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) {
+    const auto difference = Simd::sub(Simd::load(q + i, lanes), Simd::set(zero_point));
+    Simd::store(x + i, Simd::mul(Simd::to_float(difference), Simd::set(scale)), lanes);
+  });
+}
+
+}  // namespace octet::kernels

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "kernels/elementwise_impl.h"
+#include "kernels/embedding_impl.h"
+#include "kernels/gemm_finish_impl.h"
+#include "kernels/half_impl.h"
+#include "kernels/kernel_table.h"
+#include "kernels/quantize_impl.h"
+#include "kernels/recurrent_impl.h"
+
+namespace octet::kernels {
+
+/// The table of an ISA whose kernels are the common templates over its Simd type, but for the GEMM's inner loop.
+template <class Simd>
+constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateArgs&)) {
+  return {
+      .isa = isa,
+      .accumulate = accumulate,
+      .finish_float = finish_float<Simd>,
+      .finish_int32 = finish_int32<Simd>,
+      .min_max = min_max<Simd>,
+      .quantize = quantize<Simd>,
+      .dequantize_u8 = dequantize<Simd, uint8_t>,
+      .dequantize_s8 = dequantize<Simd, int8_t>,
+      .sigmoid = sigmoid_all<Simd>,
+      .tanh = tanh_all<Simd>,
+      .lstm_row = lstm_row<Simd>,
+      .gru_row = gru_row<Simd>,
+      .rnn_tanh_row = rnn_tanh_row<Simd>,
+      .rnn_relu_row = rnn_relu_row<Simd>,
+      .float_to_half = float_to_half_all<Simd>,
+      .half_to_float = half_to_float_all<Simd>,
+      .half_gemm = half_gemm<Simd>,
+      .embedding_copy = embedding_copy<Simd>,
+      .embedding_add = embedding_add<Simd>,
+      .embedding_max = embedding_max<Simd>,
+  };
+}
+
+}  // namespace octet::kernels

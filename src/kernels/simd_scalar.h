@@ -1,0 +1,79 @@
+#pragma once
+
+#include <octet/kernels/half.h>
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/simd_lanes.h"
+
+namespace octet::kernels {
+
+/// A vector of one lane: in plain C++, what the operations of every Simd type mean. Integers wrap around.
+struct ScalarSimd {
+  static constexpr int64_t kLanes = 1;
+  using Float = float;
+  using Int = int32_t;
+
+  static Float load(const float* p, AllLanes) { return *p; }
+  static Int load(const int32_t* p, AllLanes) { return *p; }
+  static Int load(const uint8_t* p, AllLanes) { return *p; }
+  static Int load(const int8_t* p, AllLanes) { return *p; }
+  static Float load_half(const uint16_t* p, AllLanes) { return half_to_float(*p); }
+  static void store(float* p, Float v, AllLanes) { *p = v; }
+  static void store(int32_t* p, Int v, AllLanes) { *p = v; }
+  static void store_low_bytes(uint8_t* p, Int v, AllLanes) { *p = static_cast<uint8_t>(v); }
+  static void store_half(uint16_t* p, Float v, AllLanes) { *p = float_to_half(v); }
+
+  static Float set(float v) { return v; }
+  static Int set(int32_t v) { return v; }
+
+  static Float add(Float a, Float b) { return a + b; }
+  static Float sub(Float a, Float b) { return a - b; }
+  static Float mul(Float a, Float b) { return a * b; }
+  static Float div(Float a, Float b) { return a / b; }
+  /// a * b + c, rounded once.
+  static Float fma(Float a, Float b, Float c) { return std::fma(a, b, c); }
+  /// -(a * b) + c, rounded once.
+  static Float negated_fma(Float a, Float b, Float c) { return std::fma(-a, b, c); }
+  /// If a or b is NaN, or both are zeros, these give b.
+  static Float min(Float a, Float b) { return a < b ? a : b; }
+  static Float max(Float a, Float b) { return a > b ? a : b; }
+  static Float abs(Float a) { return std::fabs(a); }
+  static Float copy_sign(Float magnitude, Float sign) { return std::copysign(magnitude, sign); }
+  /// a < b ? x : y
+  static Float select_less(Float a, Float b, Float x, Float y) { return a < b ? x : y; }
+  /// Half to even; |a| < 2^31.
+  static Int round(Float a) { return static_cast<int32_t>(std::nearbyint(a)); }
+  static Float to_float(Int a) { return static_cast<float>(a); }
+  /// 2^a for -126 <= a <= 127.
+  static Float power_of_two(Int a) { return std::bit_cast<float>((a + 127) << 23); }
+
+  static Int add(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b)); }
+  static Int sub(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b)); }
+  static Int mul(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b)); }
+  /// floor(a / 2)
+  static Int half(Int a) { return a >> 1; }
+
+  static int32_t sum(Int a) { return a; }
+  static float lowest(Float a) { return a; }
+  static float highest(Float a) { return a; }
+
+  /// All bits set in lanes where a is NaN.
+  static Int is_nan(Float a) { return a != a ? -1 : 0; }
+  static Int bit_or(Int a, Int b) { return a | b; }
+  static bool any(Int a) { return a != 0; }
+
+  /// Sum of 16 floats that lie in consecutive vectors: l and l + 8 first, then l and l + 4, + 2, + 1.
+  static float sum16(const Float (&parts)[16]) {
+    float s[8];
+    for (int l = 0; l < 8; ++l) s[l] = parts[l] + parts[l + 8];
+    for (int width = 4; width; width /= 2) {
+      for (int l = 0; l < width; ++l) s[l] += s[l + width];
+    }
+    return s[0];
+  }
+};
+
+}  // namespace octet::kernels

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace octet::kernels {
+
+/// Work smaller than this is not worth a thread: elements of elementwise kernels, multiply-adds of products.
+constexpr int64_t kElementsPerTask = 32'768;
+constexpr int64_t kMacsPerTask = 1 << 20;
+
+/// How many items make a task, if each is so much work.
+constexpr int64_t items_per_task(int64_t work_per_task, int64_t work_per_item) {
+  return std::max<int64_t>(1, work_per_task / std::max<int64_t>(work_per_item, 1));
+}
+
+/// The same for rows of so many elements.
+constexpr int64_t rows_per_task(int64_t columns) { return items_per_task(kElementsPerTask, columns); }
+
+}  // namespace octet::kernels
