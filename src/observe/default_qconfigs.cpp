@@ -45,7 +45,8 @@ QConfig get_default_qat_qconfig(std::string_view backend, int version) {
   const auto activations = MovingAverageMinMaxObserver::with_args(
       MovingAverageMinMaxObserverOptions().quant_min(0).quant_max(255).reduce_range(reduce_range));
   if (version == 0) {
-    return {FakeQuantize::with_args(activations), per_channel ? default_per_channel_weight_fake_quant : default_weight_fake_quant};
+    return {FakeQuantize::with_args(activations),
+            per_channel ? default_per_channel_weight_fake_quant : default_weight_fake_quant};
   }
   return {FusedMovingAvgObsFakeQuantize::with_args(activations),
           per_channel ? default_fused_per_channel_wt_fake_quant : default_fused_wt_fake_quant};

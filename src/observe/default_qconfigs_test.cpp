@@ -57,19 +57,34 @@ void expect_like(const QConfig& qconfig, const Dict& expected, const at::Tensor&
 #define NAMED(value) {#value, value}
 
 TEST(DefaultObservers, AreThoseOfTorch) {
-  const std::map<std::string, ObserverFactory> factories{
-      NAMED(default_observer), NAMED(default_placeholder_observer), NAMED(default_debug_observer),
-      NAMED(default_weight_observer), NAMED(weight_observer_range_neg_127_to_127), NAMED(default_histogram_observer),
-      NAMED(default_per_channel_weight_observer), NAMED(per_channel_weight_observer_range_neg_127_to_127),
-      NAMED(default_dynamic_quant_observer), NAMED(default_float_qparams_observer),
-      NAMED(default_float_qparams_observer_4bit), NAMED(default_fixed_qparams_range_neg1to1_observer),
-      NAMED(default_fixed_qparams_range_0to1_observer), NAMED(default_reuse_input_observer),
-      NAMED(default_fake_quant), NAMED(default_weight_fake_quant), NAMED(default_dynamic_fake_quant),
-      NAMED(default_fixed_qparams_range_neg1to1_fake_quant), NAMED(default_fixed_qparams_range_0to1_fake_quant),
-      NAMED(default_per_channel_weight_fake_quant), NAMED(default_embedding_fake_quant),
-      NAMED(default_embedding_fake_quant_4bit), NAMED(default_histogram_fake_quant), NAMED(default_fused_act_fake_quant),
-      NAMED(default_fused_wt_fake_quant), NAMED(default_fused_per_channel_wt_fake_quant),
-      NAMED(fused_wt_fake_quant_range_neg_127_to_127), NAMED(fused_per_channel_wt_fake_quant_range_neg_127_to_127)};
+  const std::map<std::string, ObserverFactory> factories{NAMED(default_observer),
+                                                         NAMED(default_placeholder_observer),
+                                                         NAMED(default_debug_observer),
+                                                         NAMED(default_weight_observer),
+                                                         NAMED(weight_observer_range_neg_127_to_127),
+                                                         NAMED(default_histogram_observer),
+                                                         NAMED(default_per_channel_weight_observer),
+                                                         NAMED(per_channel_weight_observer_range_neg_127_to_127),
+                                                         NAMED(default_dynamic_quant_observer),
+                                                         NAMED(default_float_qparams_observer),
+                                                         NAMED(default_float_qparams_observer_4bit),
+                                                         NAMED(default_fixed_qparams_range_neg1to1_observer),
+                                                         NAMED(default_fixed_qparams_range_0to1_observer),
+                                                         NAMED(default_reuse_input_observer),
+                                                         NAMED(default_fake_quant),
+                                                         NAMED(default_weight_fake_quant),
+                                                         NAMED(default_dynamic_fake_quant),
+                                                         NAMED(default_fixed_qparams_range_neg1to1_fake_quant),
+                                                         NAMED(default_fixed_qparams_range_0to1_fake_quant),
+                                                         NAMED(default_per_channel_weight_fake_quant),
+                                                         NAMED(default_embedding_fake_quant),
+                                                         NAMED(default_embedding_fake_quant_4bit),
+                                                         NAMED(default_histogram_fake_quant),
+                                                         NAMED(default_fused_act_fake_quant),
+                                                         NAMED(default_fused_wt_fake_quant),
+                                                         NAMED(default_fused_per_channel_wt_fake_quant),
+                                                         NAMED(fused_wt_fake_quant_range_neg_127_to_127),
+                                                         NAMED(fused_per_channel_wt_fake_quant_range_neg_127_to_127)};
   const auto oracle = test::load_oracle("observe/default_qconfigs");
   for (const auto& item : oracle.at("observers").toGenericDict()) {
     const std::string name = item.key().toStringRef();
@@ -80,15 +95,28 @@ TEST(DefaultObservers, AreThoseOfTorch) {
 }
 
 TEST(DefaultQConfigs, AreThoseOfTorch) {
-  const std::map<std::string, QConfig> qconfigs{
-      NAMED(default_qconfig), NAMED(default_debug_qconfig), NAMED(default_per_channel_qconfig),
-      NAMED(default_dynamic_qconfig), NAMED(per_channel_dynamic_qconfig), NAMED(float16_dynamic_qconfig),
-      NAMED(float16_static_qconfig), NAMED(float_qparams_weight_only_qconfig), NAMED(float_qparams_weight_only_qconfig_4bit),
-      NAMED(default_quint8_weight_qconfig), NAMED(default_qat_qconfig), NAMED(default_qat_qconfig_v2),
-      NAMED(default_dynamic_qat_qconfig), NAMED(default_weight_only_qconfig), NAMED(default_activation_only_qconfig),
-      NAMED(default_reuse_input_qconfig), NAMED(default_embedding_qat_qconfig), NAMED(default_embedding_qat_qconfig_4bit),
-      NAMED(default_symmetric_qnnpack_qconfig), NAMED(default_per_channel_symmetric_qnnpack_qconfig),
-      NAMED(default_symmetric_qnnpack_qat_qconfig), NAMED(default_per_channel_symmetric_qnnpack_qat_qconfig)};
+  const std::map<std::string, QConfig> qconfigs{NAMED(default_qconfig),
+                                                NAMED(default_debug_qconfig),
+                                                NAMED(default_per_channel_qconfig),
+                                                NAMED(default_dynamic_qconfig),
+                                                NAMED(per_channel_dynamic_qconfig),
+                                                NAMED(float16_dynamic_qconfig),
+                                                NAMED(float16_static_qconfig),
+                                                NAMED(float_qparams_weight_only_qconfig),
+                                                NAMED(float_qparams_weight_only_qconfig_4bit),
+                                                NAMED(default_quint8_weight_qconfig),
+                                                NAMED(default_qat_qconfig),
+                                                NAMED(default_qat_qconfig_v2),
+                                                NAMED(default_dynamic_qat_qconfig),
+                                                NAMED(default_weight_only_qconfig),
+                                                NAMED(default_activation_only_qconfig),
+                                                NAMED(default_reuse_input_qconfig),
+                                                NAMED(default_embedding_qat_qconfig),
+                                                NAMED(default_embedding_qat_qconfig_4bit),
+                                                NAMED(default_symmetric_qnnpack_qconfig),
+                                                NAMED(default_per_channel_symmetric_qnnpack_qconfig),
+                                                NAMED(default_symmetric_qnnpack_qat_qconfig),
+                                                NAMED(default_per_channel_symmetric_qnnpack_qat_qconfig)};
   const auto oracle = test::load_oracle("observe/default_qconfigs");
   for (const auto& item : oracle.at("qconfigs").toGenericDict()) {
     const std::string name = item.key().toStringRef();
@@ -115,8 +143,9 @@ TEST(GetDefaultQConfig, GivesTheBackendsOfTorchTheirObserversAndOptions) {
 
 TEST(GetDefaultQConfig, UsesAllEightBitsOnOurOwnBackend) {
   const QConfig octet = get_default_qconfig("octet");
-  EXPECT_EQ(c10::str(octet),
-            "QConfig(activation=HistogramObserver(), weight=PerChannelMinMaxObserver(dtype=qint8, qscheme=per_channel_symmetric))");
+  EXPECT_EQ(
+      c10::str(octet),
+      "QConfig(activation=HistogramObserver(), weight=PerChannelMinMaxObserver(dtype=qint8, qscheme=per_channel_symmetric))");
   EXPECT_EQ(octet.activation.target().quant_max, 255);
   EXPECT_EQ(octet.weight.target().quant_min, -128);
   const QConfig qat = get_default_qat_qconfig("octet");
@@ -130,7 +159,8 @@ TEST(GetDefaultQConfig, ListsTheBackendsAndVersionsItKnows) {
   EXPECT_EQ(error_of([] { get_default_qat_qconfig(""); }),
             "get_default_qat_qconfig: there is no backend ''; known are fbgemm, x86, qnnpack, onednn, octet");
   EXPECT_EQ(error_of([] { get_default_qconfig("x86", 1); }), "get_default_qconfig: there is no version 1; known is 0");
-  EXPECT_EQ(error_of([] { get_default_qat_qconfig("x86", 2); }), "get_default_qat_qconfig: there is no version 2; known are 0, 1");
+  EXPECT_EQ(error_of([] { get_default_qat_qconfig("x86", 2); }),
+            "get_default_qat_qconfig: there is no version 2; known are 0, 1");
 }
 
 TEST(DefaultQConfigMapping, GivesEachClassWhatTorchGivesIt) {

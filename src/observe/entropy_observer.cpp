@@ -38,9 +38,7 @@ double divergence(const std::vector<int64_t>& counts, int64_t kept, int64_t leve
 
 }  // namespace
 
-Arguments EntropyObserverOptions::arguments() const {
-  return joined(settings().arguments(), {{"bins", argument_text(bins())}});
-}
+Arguments EntropyObserverOptions::arguments() const { return joined(settings().arguments(), {{"bins", argument_text(bins())}}); }
 
 EntropyObserver::EntropyObserver(const Options& options) : ObserverOf(options, options.settings(), options.bins()) {}
 

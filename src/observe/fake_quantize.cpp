@@ -101,8 +101,9 @@ FusedMovingAvgObsFakeQuantize::FusedMovingAvgObsFakeQuantize(const Options& opti
   const auto* average = as_moving_average(activation_post_process_.get());
   check(average != nullptr, name(), ": its observer is ", options.observer(),
         ", expected a MovingAverageMinMaxObserver or a MovingAveragePerChannelMinMaxObserver");
-  check((!is_per_channel(qscheme()) || average->ch_axis() == 0) && qscheme() != per_channel_affine_float_qparams, name(), " takes channels in dimension 0 and integer ",
-        "zero points only, but its observer is ", options.observer(), "; use FakeQuantize for that");
+  check((!is_per_channel(qscheme()) || average->ch_axis() == 0) && qscheme() != per_channel_affine_float_qparams, name(),
+        " takes channels in dimension 0 and integer ", "zero points only, but its observer is ", options.observer(),
+        "; use FakeQuantize for that");
   check(!average->ignores_non_finite(), name(), " cannot leave non-finite elements out; use FakeQuantize for that");
 }
 

@@ -29,9 +29,8 @@ std::map<std::string, ObserverFactory> factories() {
                     FixedQParamsObserver::with_args(FixedQParamsObserverOptions(0.05, 100).quant_min(0).quant_max(255)))},
       {"min max", FakeQuantize::with_args(MinMaxObserver::with_args(MinMaxObserverOptions().dtype(qint8)))},
       {"histogram", FakeQuantize::with_args(HistogramObserver::with_args(HistogramObserverOptions().bins(64)))},
-      {"channels in dimension 1",
-       FakeQuantize::with_args(MovingAveragePerChannelMinMaxObserver::with_args(
-           MovingAveragePerChannelMinMaxObserverOptions().ch_axis(1).averaging_constant(0.5)))},
+      {"channels in dimension 1", FakeQuantize::with_args(MovingAveragePerChannelMinMaxObserver::with_args(
+                                      MovingAveragePerChannelMinMaxObserverOptions().ch_axis(1).averaging_constant(0.5)))},
       {"fused affine channels",
        FusedMovingAvgObsFakeQuantize::with_args(MovingAveragePerChannelMinMaxObserver::with_args(
            MovingAveragePerChannelMinMaxObserverOptions().dtype(qint8).quant_min(-128).quant_max(127).averaging_constant(0.5)))},
@@ -136,12 +135,12 @@ TEST(FakeQuantize, RefusesObserversItCannotUse) {
   EXPECT_NE(error_of([] { FakeQuantize::with_args(ObserverFactory()); }).find("its observer is Identity"), std::string::npos);
   EXPECT_NE(error_of([] { FixedQParamsFakeQuantize::with_args(default_observer); }).find("expected a FixedQParamsObserver"),
             std::string::npos);
-  EXPECT_NE(error_of([] { FusedMovingAvgObsFakeQuantize::with_args(default_observer); })
-                .find("expected a MovingAverageMinMaxObserver"),
-            std::string::npos);
+  EXPECT_NE(
+      error_of([] { FusedMovingAvgObsFakeQuantize::with_args(default_observer); }).find("expected a MovingAverageMinMaxObserver"),
+      std::string::npos);
   EXPECT_NE(error_of([] {
-              FusedMovingAvgObsFakeQuantize::with_args(MovingAveragePerChannelMinMaxObserver::with_args(
-                  MovingAveragePerChannelMinMaxObserverOptions().ch_axis(1)));
+              FusedMovingAvgObsFakeQuantize::with_args(
+                  MovingAveragePerChannelMinMaxObserver::with_args(MovingAveragePerChannelMinMaxObserverOptions().ch_axis(1)));
             }).find("takes channels in dimension 0"),
             std::string::npos);
   EXPECT_NE(error_of([] {

@@ -37,9 +37,7 @@ at::Tensor histogram_of(const at::Tensor& values, int64_t bins, const at::Scalar
 }
 
 // The integral of density * x * x from begin to end.
-float squared_error(float begin, float end, float density) {
-  return density * ((end * end * end - begin * begin * begin) / 3);
-}
+float squared_error(float begin, float end, float density) { return density * ((end * end * end - begin * begin * begin) / 3); }
 
 }  // namespace
 
@@ -50,7 +48,8 @@ Arguments HistogramObserverOptions::arguments() const {
 HistogramObserver::HistogramObserver(const Options& options) : ObserverOf(options, options.settings(), Granularity::per_tensor) {
   check(!options.is_dynamic(), "HistogramObserver: is_dynamic is not possible, as a histogram is that of many inputs");
   check(options.bins() > 0, "HistogramObserver: bins is ", options.bins(), ", expected a positive number");
-  check(options.upsample_rate() > 0, "HistogramObserver: upsample_rate is ", options.upsample_rate(), ", expected a positive number");
+  check(options.upsample_rate() > 0, "HistogramObserver: upsample_rate is ", options.upsample_rate(),
+        ", expected a positive number");
   histogram_ = register_buffer("histogram", at::zeros({options.bins()}, at::kFloat));
 }
 

@@ -78,10 +78,12 @@ TEST(HistogramObserver, RefusesOptionsThatCannotBe) {
             std::string::npos);
   EXPECT_NE(error_of([] { HistogramObserver::with_args(HistogramObserverOptions().bins(0)); }).find("bins is 0"),
             std::string::npos);
-  EXPECT_NE(error_of([] { HistogramObserver::with_args(HistogramObserverOptions().upsample_rate(0)); }).find("upsample_rate is 0"),
-            std::string::npos);
-  EXPECT_NE(error_of([] { HistogramObserver::with_args(HistogramObserverOptions().qscheme(per_channel_affine)); })
-                .find("HistogramObserver: qscheme is per_channel_affine"),
+  EXPECT_NE(
+      error_of([] { HistogramObserver::with_args(HistogramObserverOptions().upsample_rate(0)); }).find("upsample_rate is 0"),
+      std::string::npos);
+  EXPECT_NE(error_of([] {
+              HistogramObserver::with_args(HistogramObserverOptions().qscheme(per_channel_affine));
+            }).find("HistogramObserver: qscheme is per_channel_affine"),
             std::string::npos);
 }
 

@@ -92,7 +92,8 @@ TEST(MinMaxObservers, RefuseNonFiniteInputAndStayAsTheyWere) {
     EXPECT_EQ(test::printed(*observer), before);
   }
   MinMaxObserver beyond_float;
-  EXPECT_NE(error_of([&] { beyond_float.forward(torch::full({1}, 1e300, torch::kDouble)); }).find("1 infinities"), std::string::npos);
+  EXPECT_NE(error_of([&] { beyond_float.forward(torch::full({1}, 1e300, torch::kDouble)); }).find("1 infinities"),
+            std::string::npos);
 }
 
 TEST(MinMaxObservers, LeaveNonFiniteElementsOutIfToldTo) {
@@ -185,26 +186,6 @@ TEST(MinMaxObservers, RecordInInferenceModeAndAfterIt) {
   }
   observer->forward(torch::tensor({{-1.0F}, {5.0F}}, torch::requires_grad()));
   EXPECT_EQ(test::printed(*observer), "PerChannelMinMaxObserver(min_val=tensor([-1.,  2.]), max_val=tensor([1., 5.]))");
-}
-
-TEST(ObserverFactory, IsAValueThatKnowsWhatItMakes) {
-  const ObserverFactory nothing;
-  EXPECT_FALSE(nothing);
-  EXPECT_EQ(nothing.describe(), "Identity");
-  EXPECT_EQ(nothing.dtype(), float32);
-  EXPECT_NE(error_of([&] { nothing(); }).find("makes no observer"), std::string::npos);
-
-  const auto options = MinMaxObserverOptions().dtype(qint8).qscheme(per_tensor_symmetric).quant_min(-127).quant_max(127);
-  const auto factory = MinMaxObserver::with_args(options);
-  EXPECT_EQ(factory.describe(), "MinMaxObserver(dtype=qint8, qscheme=per_tensor_symmetric, quant_min=-127, quant_max=127)");
-  EXPECT_EQ(factory.name(), "MinMaxObserver");
-  EXPECT_EQ(factory.dtype(), qint8);
-  EXPECT_EQ(factory, MinMaxObserver::with_args(options));
-  EXPECT_NE(factory, MinMaxObserver::with_args(MinMaxObserverOptions(options).eps(0.25)));
-  const auto first = factory();
-  first->forward(torch::ones({2}));
-  EXPECT_FALSE(factory()->is_calibrated());
-  EXPECT_TRUE(first->is_calibrated());
 }
 
 }  // namespace

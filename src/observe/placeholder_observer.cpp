@@ -26,7 +26,8 @@ QuantizationTarget whole_range_of(DType dtype) {
 at::Tensor PassThroughObserver::forward(const at::Tensor& x) { return x; }
 
 QParams PassThroughObserver::calculate_qparams() const {
-  fail(name(), " computes no qparams: it only says how to quantize. Use an observer such as MinMaxObserver where a scale is needed");
+  fail(name(),
+       " computes no qparams: it only says how to quantize. Use an observer such as MinMaxObserver where a scale is needed");
 }
 
 Arguments PlaceholderObserverOptions::arguments() const {

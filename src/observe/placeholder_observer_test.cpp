@@ -17,8 +17,9 @@ TEST(PassThroughObservers, ReturnTheirInputAndComputeNoQParams) {
     EXPECT_TRUE(observer->forward(x).is_same(x));
     EXPECT_FALSE(observer->is_calibrated());
     EXPECT_EQ(error_of([&] { observer->calculate_qparams(); }),
-              factory.name() + " computes no qparams: it only says how to quantize. Use an observer such as MinMaxObserver where "
-                               "a scale is needed");
+              factory.name() +
+                  " computes no qparams: it only says how to quantize. Use an observer such as MinMaxObserver where "
+                  "a scale is needed");
     EXPECT_EQ(error_of([&] { observer->reset_min_max_vals(); }),
               factory.name() + " keeps no minimum and maximum that could be reset");
   }
@@ -27,8 +28,7 @@ TEST(PassThroughObservers, ReturnTheirInputAndComputeNoQParams) {
 TEST(PlaceholderObserver, HandsItsConfigurationOn) {
   const auto factory = PlaceholderObserver::with_args(
       PlaceholderObserverOptions().dtype(quint8).quant_min(0).quant_max(127).is_dynamic(true).per_row(true));
-  EXPECT_EQ(factory.describe(),
-            "PlaceholderObserver(dtype=quint8, quant_min=0, quant_max=127, is_dynamic=true, per_row=true)");
+  EXPECT_EQ(factory.describe(), "PlaceholderObserver(dtype=quint8, quant_min=0, quant_max=127, is_dynamic=true, per_row=true)");
   EXPECT_EQ(factory.target().quant_max, 127);
   EXPECT_EQ(test::printed(*factory()), "PlaceholderObserver(dtype=torch.quint8, is_dynamic=True)");
   EXPECT_EQ(error_of([] { PlaceholderObserver::with_args(PlaceholderObserverOptions().per_row(true)); }),
@@ -62,8 +62,9 @@ TEST(FixedQParamsObserver, AnswersWithWhatItWasGiven) {
   EXPECT_TRUE(identical(observer->calculate_qparams().zero_point, torch::tensor({3}, torch::kLong)));
   EXPECT_EQ(observer->named_buffers()["zero_point"].scalar_type(), torch::kInt);
   EXPECT_EQ(observer->quant_min(), -128);
-  EXPECT_EQ(factory.describe(), "FixedQParamsObserver(scale=0.00390625, zero_point=3, dtype=qint8, qscheme=per_tensor_affine, "
-                                "quant_min=none, quant_max=none)");
+  EXPECT_EQ(factory.describe(),
+            "FixedQParamsObserver(scale=0.00390625, zero_point=3, dtype=qint8, qscheme=per_tensor_affine, "
+            "quant_min=none, quant_max=none)");
 }
 
 TEST(FixedQParamsObserver, RefusesQParamsThatCannotBe) {

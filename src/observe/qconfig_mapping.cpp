@@ -42,8 +42,9 @@ QConfigMapping& QConfigMapping::set_object_type(const ModuleType& type, QConfigA
 
 QConfigMapping& QConfigMapping::set_module_name_regex(const std::string& pattern, QConfigAny qconfig) {
   try {
-    set_rule(regexes_, [&](const auto& rule) { return rule.pattern == pattern; },
-             RegexRule{pattern, std::regex(pattern), std::move(qconfig)});
+    set_rule(
+        regexes_, [&](const auto& rule) { return rule.pattern == pattern; },
+        RegexRule{pattern, std::regex(pattern), std::move(qconfig)});
   } catch (const std::regex_error& error) {
     fail("set_module_name_regex: '", pattern, "' is no regular expression (", error.what(), "); expected ECMAScript syntax");
   }

@@ -29,8 +29,9 @@ void check_settings(const std::string& name, const UniformQuantizationSettings& 
   const auto& [dtype, qscheme, reduce_range, quant_min, quant_max, eps, is_dynamic, ignore_non_finite] = settings;
   const bool per_channel = granularity == Granularity::per_channel;
   check(is_per_channel(qscheme) == per_channel, name, ": qscheme is ", qscheme, ", expected ",
-        per_channel ? "per_channel_affine, per_channel_symmetric or per_channel_affine_float_qparams; MinMaxObserver takes the others"
-                    : "per_tensor_affine or per_tensor_symmetric; PerChannelMinMaxObserver takes the others");
+        per_channel
+            ? "per_channel_affine, per_channel_symmetric or per_channel_affine_float_qparams; MinMaxObserver takes the others"
+            : "per_tensor_affine or per_tensor_symmetric; PerChannelMinMaxObserver takes the others");
   check(info(dtype).is_quantized, name, ": dtype is ", dtype,
         ", expected qint8, quint8, qint32, quint4x2 or quint2x4; PlaceholderObserver stands for the float dtypes");
   check(!(reduce_range && is_symmetric(qscheme) && dtype == quint8), name, ": reduce_range cannot go with ", qscheme,

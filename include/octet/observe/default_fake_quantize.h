@@ -62,8 +62,8 @@ inline const ObserverFactory default_fused_wt_fake_quant =
 inline const ObserverFactory default_fused_per_channel_wt_fake_quant = FusedMovingAvgObsFakeQuantize::with_args(
     MovingAveragePerChannelMinMaxObserver::with_args(detail::signed_weights_per_channel()));
 
-inline const ObserverFactory fused_wt_fake_quant_range_neg_127_to_127 = FusedMovingAvgObsFakeQuantize::with_args(
-    MovingAverageMinMaxObserver::with_args(detail::signed_weights(-127).eps(0x1p-12)));
+inline const ObserverFactory fused_wt_fake_quant_range_neg_127_to_127 =
+    FusedMovingAvgObsFakeQuantize::with_args(MovingAverageMinMaxObserver::with_args(detail::signed_weights(-127).eps(0x1p-12)));
 
 inline const ObserverFactory fused_per_channel_wt_fake_quant_range_neg_127_to_127 = FusedMovingAvgObsFakeQuantize::with_args(
     MovingAveragePerChannelMinMaxObserver::with_args(detail::signed_weights_per_channel(-127).eps(0x1p-12)));

@@ -86,8 +86,7 @@ class FixedQParamsFakeQuantizeOptions {
 };
 
 /// Fake quantization by the qparams of a FixedQParamsObserver, which it has from the start.
-class FixedQParamsFakeQuantize
-    : public ObserverOf<FixedQParamsFakeQuantize, FixedQParamsFakeQuantizeOptions, FakeQuantizeBase> {
+class FixedQParamsFakeQuantize : public ObserverOf<FixedQParamsFakeQuantize, FixedQParamsFakeQuantizeOptions, FakeQuantizeBase> {
  public:
   /// @throws Error for any other observer
   explicit FixedQParamsFakeQuantize(const Options& options);

@@ -68,8 +68,7 @@ class PerChannelMinMaxObserver
   explicit PerChannelMinMaxObserver(const Options& options = {});
 };
 
-struct MovingAveragePerChannelMinMaxObserverOptions
-    : UniformQuantizationOptions<MovingAveragePerChannelMinMaxObserverOptions> {
+struct MovingAveragePerChannelMinMaxObserverOptions : UniformQuantizationOptions<MovingAveragePerChannelMinMaxObserverOptions> {
   MovingAveragePerChannelMinMaxObserverOptions() { qscheme(per_channel_affine); }
 
   /// How far an input moves the range; 0 to 1, where 1 forgets all earlier inputs.
@@ -84,8 +83,7 @@ struct MovingAveragePerChannelMinMaxObserverOptions
 
 /// A moving average of the lowest and highest value of each channel.
 class MovingAveragePerChannelMinMaxObserver
-    : public ObserverOf<MovingAveragePerChannelMinMaxObserver, MovingAveragePerChannelMinMaxObserverOptions,
-                        MinMaxObserverBase> {
+    : public ObserverOf<MovingAveragePerChannelMinMaxObserver, MovingAveragePerChannelMinMaxObserverOptions, MinMaxObserverBase> {
  public:
   explicit MovingAveragePerChannelMinMaxObserver(const Options& options = {});
 };

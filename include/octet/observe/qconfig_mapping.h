@@ -52,7 +52,8 @@ class ModuleType {
 
 /// Which QConfig a module gets, by rules. The most specific rule wins, in torch.ao's order:
 /// 1. module_name: the module's own path, else the longest of its parents' paths that has a rule;
-/// 2. module_name_regex: the first pattern, in the order they were set, that matches the beginning of the path (as Python's re.match);
+/// 2. module_name_regex: the first pattern, in the order they were set, that matches the beginning of the path (as Python's
+/// re.match);
 /// 3. object_type: the module's class;
 /// 4. global.
 /// Setting a rule again replaces its QConfig and keeps its place. Null as a QConfig keeps the modules in float.

@@ -45,7 +45,6 @@ class UniformQuantizationOptions {
   /// @throws Error if x, which has elements, holds NaN or infinities
   void check_finite(const at::Tensor& x) const;
 
-
   /// The lowest and highest integer to use, around 0 and within the dtype; both or none. reduce_range halves them too.
   Derived& quant_min(int64_t value) { return set(settings_.quant_min, value); }
   std::optional<int64_t> quant_min() const { return settings_.quant_min; }
