@@ -17,6 +17,10 @@ constexpr std::array<std::string_view, 3> kNames{"scalar", "avx2", "avx512_vnni"
 /// One line for each built path, the best last. A new ISA adds its line here.
 const KernelTable& (*const kBuiltTables[])() = {
     scalar_kernels,
+#if defined(__x86_64__)
+    avx2_kernels,
+    avx512_vnni_kernels,
+#endif
 };
 
 const std::vector<const KernelTable*>& available_tables() {

@@ -1,0 +1,69 @@
+#include "kernels/simd_avx2.h"
+#include "kernels/simd_kernels.h"
+
+namespace octet::kernels {
+namespace {
+
+/// Rows x 16 columns. vpmaddubsw would saturate, so the bytes are widened: of each 16-bit lane, the even byte (k, k + 2) and
+/// the odd byte (k + 1, k + 3) make an operand of vpmaddwd each, whose 32-bit sums then belong to one column. Exact.
+template <int Rows>
+void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums) {
+  constexpr int kVectors = 2;
+  __m256i acc[Rows][kVectors];
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = _mm256_setzero_si256();
+  }
+  const __m256i even_bytes = _mm256_set1_epi16(0xff);
+  for (int64_t k = 0; k < padded_k; k += 4, a += 4, b += 4 * kColumns) {
+    __m256i b_even[kVectors], b_odd[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      const __m256i bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(b) + v);
+      b_even[v] = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+      b_odd[v] = _mm256_srai_epi16(bytes, 8);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+      int32_t four;
+      memcpy(&four, a + r * a_stride, sizeof(four));
+      const __m256i bytes = _mm256_set1_epi32(four);
+      const __m256i a_even = _mm256_and_si256(bytes, even_bytes);
+      const __m256i a_odd = _mm256_srli_epi16(bytes, 8);
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(a_even, b_even[v]));
+        acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(a_odd, b_odd[v]));
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * kColumns) + v, acc[r][v]);
+  }
+}
+
+void accumulate(const AccumulateArgs& args) {
+  constexpr void (*kTiles[])(const uint8_t*, int64_t, const int8_t*, int64_t, int32_t*) = {
+      accumulate_tile<1>, accumulate_tile<2>, accumulate_tile<3>, accumulate_tile<4>};
+  constexpr int64_t kTileRows = 4;
+  for (int64_t panel = 0; panel < args.panel_count; ++panel) {
+    const int8_t* b = args.panels + panel * args.padded_k * kColumns;
+    int32_t* sums = args.sums + panel * args.rows * kColumns;
+    for (int64_t row = 0; row < args.rows; row += kTileRows) {
+      const int64_t rows = args.rows - row < kTileRows ? args.rows - row : kTileRows;
+      kTiles[rows - 1](args.a + row * args.a_stride, args.a_stride, b, args.padded_k, sums + row * kColumns);
+    }
+  }
+}
+
+}  // namespace
+
+const KernelTable& avx2_kernels() {
+  static constexpr KernelTable table = simd_kernels<Avx2Simd>(Isa::avx2, accumulate);
+  return table;
+}
+
+}  // namespace octet::kernels

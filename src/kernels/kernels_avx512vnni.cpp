@@ -1,0 +1,71 @@
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/kernel_table.h"
+
+namespace octet::kernels {
+namespace {
+
+/// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
+template <int Rows, int Panels>
+void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums, int64_t panel_rows) {
+  const int64_t panel_bytes = padded_k * kColumns;
+  __m512i acc[Rows][Panels];
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int p = 0; p < Panels; ++p) acc[r][p] = _mm512_setzero_si512();
+  }
+  for (int64_t k = 0; k < padded_k; k += 4, a += 4, b += 4 * kColumns) {
+    __m512i weights[Panels];
+#pragma GCC unroll 2
+    for (int p = 0; p < Panels; ++p) weights[p] = _mm512_load_si512(b + p * panel_bytes);
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      int32_t four;
+      memcpy(&four, a + r * a_stride, sizeof(four));
+      const __m512i bytes = _mm512_set1_epi32(four);
+#pragma GCC unroll 2
+      for (int p = 0; p < Panels; ++p) acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], bytes, weights[p]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+    for (int p = 0; p < Panels; ++p) _mm512_store_si512(sums + (p * panel_rows + r) * kColumns, acc[r][p]);
+  }
+}
+
+using Tile = void (*)(const uint8_t*, int64_t, const int8_t*, int64_t, int32_t*, int64_t);
+constexpr int64_t kTileRows = 12;
+
+template <int Panels>
+constexpr Tile kTiles[kTileRows] = {
+    accumulate_tile<1, Panels>, accumulate_tile<2, Panels>,  accumulate_tile<3, Panels>,  accumulate_tile<4, Panels>,
+    accumulate_tile<5, Panels>, accumulate_tile<6, Panels>,  accumulate_tile<7, Panels>,  accumulate_tile<8, Panels>,
+    accumulate_tile<9, Panels>, accumulate_tile<10, Panels>, accumulate_tile<11, Panels>, accumulate_tile<12, Panels>};
+
+void accumulate(const AccumulateArgs& args) {
+  static_assert(kPanelGroup == 2);
+  const Tile* tiles = args.panel_count == 2 ? kTiles<2> : kTiles<1>;
+  for (int64_t row = 0; row < args.rows; row += kTileRows) {
+    const int64_t rows = args.rows - row < kTileRows ? args.rows - row : kTileRows;
+    tiles[rows - 1](args.a + row * args.a_stride, args.a_stride, args.panels, args.padded_k, args.sums + row * kColumns, args.rows);
+  }
+}
+
+}  // namespace
+
+const KernelTable& avx512_vnni_kernels() {
+  // Everything but the products is AVX2's.
+  static const KernelTable table = [] {
+    KernelTable kernels = avx2_kernels();
+    kernels.isa = Isa::avx512_vnni;
+    kernels.accumulate = accumulate;
+    return kernels;
+  }();
+  return table;
+}
+
+}  // namespace octet::kernels

@@ -1,0 +1,126 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/simd_lanes.h"
+
+namespace octet::kernels {
+
+/// Eight lanes of AVX2, FMA and F16C. See ScalarSimd for what the operations mean.
+struct Avx2Simd {
+  static constexpr int64_t kLanes = 8;
+  using Float = __m256;
+  using Int = __m256i;
+
+  static Float load(const float* p, AllLanes) { return _mm256_loadu_ps(p); }
+  static Float load(const float* p, FirstLanes lanes) { return _mm256_maskload_ps(p, mask(lanes)); }
+  static Int load(const int32_t* p, AllLanes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static Int load(const int32_t* p, FirstLanes lanes) { return _mm256_maskload_epi32(p, mask(lanes)); }
+  template <class Lanes>
+  static Int load(const uint8_t* p, Lanes lanes) {
+    return _mm256_cvtepu8_epi32(load_64_bits(p, lanes));
+  }
+  template <class Lanes>
+  static Int load(const int8_t* p, Lanes lanes) {
+    return _mm256_cvtepi8_epi32(load_64_bits(p, lanes));
+  }
+  static Float load_half(const uint16_t* p, AllLanes) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static Float load_half(const uint16_t* p, FirstLanes lanes) {
+    uint16_t part[kLanes] = {};
+    memcpy(part, p, lanes.count * sizeof(uint16_t));
+    return load_half(part, AllLanes{});
+  }
+
+  static void store(float* p, Float v, AllLanes) { _mm256_storeu_ps(p, v); }
+  static void store(float* p, Float v, FirstLanes lanes) { _mm256_maskstore_ps(p, mask(lanes), v); }
+  static void store(int32_t* p, Int v, AllLanes) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static void store(int32_t* p, Int v, FirstLanes lanes) { _mm256_maskstore_epi32(p, mask(lanes), v); }
+  template <class Lanes>
+  static void store_low_bytes(uint8_t* p, Int v, Lanes lanes) {
+    const __m256i low_bytes = _mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c080400));
+    const int64_t bytes = _mm_cvtsi128_si64(
+        _mm_unpacklo_epi32(_mm256_castsi256_si128(low_bytes), _mm256_extracti128_si256(low_bytes, 1)));
+    memcpy(p, &bytes, count(lanes));
+  }
+  template <class Lanes>
+  static void store_half(uint16_t* p, Float v, Lanes lanes) {
+    const __m128i halves = _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
+    memcpy(p, &halves, count(lanes) * sizeof(uint16_t));
+  }
+
+  static Float set(float v) { return _mm256_set1_ps(v); }
+  static Int set(int32_t v) { return _mm256_set1_epi32(v); }
+
+  static Float add(Float a, Float b) { return _mm256_add_ps(a, b); }
+  static Float sub(Float a, Float b) { return _mm256_sub_ps(a, b); }
+  static Float mul(Float a, Float b) { return _mm256_mul_ps(a, b); }
+  static Float div(Float a, Float b) { return _mm256_div_ps(a, b); }
+  static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  static Float negated_fma(Float a, Float b, Float c) { return _mm256_fnmadd_ps(a, b, c); }
+  static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Float max(Float a, Float b) { return _mm256_max_ps(a, b); }
+  static Float abs(Float a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+  static Float copy_sign(Float magnitude, Float sign) {
+    return _mm256_or_ps(abs(magnitude), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
+  }
+  static Float select_less(Float a, Float b, Float x, Float y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+  static Int round(Float a) { return _mm256_cvtps_epi32(a); }
+  static Float to_float(Int a) { return _mm256_cvtepi32_ps(a); }
+  static Float power_of_two(Int a) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(a, _mm256_set1_epi32(127)), 23));
+  }
+
+  static Int add(Int a, Int b) { return _mm256_add_epi32(a, b); }
+  static Int sub(Int a, Int b) { return _mm256_sub_epi32(a, b); }
+  static Int mul(Int a, Int b) { return _mm256_mullo_epi32(a, b); }
+  static Int half(Int a) { return _mm256_srai_epi32(a, 1); }
+
+  static int32_t sum(Int a) {
+    __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    s = _mm_add_epi32(s, _mm_unpackhi_epi64(s, s));
+    return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 1)));
+  }
+  static float lowest(Float a) {
+    __m128 m = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    m = _mm_min_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_min_ss(m, _mm_movehdup_ps(m)));
+  }
+  static float highest(Float a) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  }
+
+  static Int is_nan(Float a) { return _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)); }
+  static Int bit_or(Int a, Int b) { return _mm256_or_si256(a, b); }
+  static bool any(Int a) { return !_mm256_testz_si256(a, a); }
+
+  static float sum16(const Float (&parts)[2]) {
+    const __m256 s8 = _mm256_add_ps(parts[0], parts[1]);
+    const __m128 s4 = _mm_add_ps(_mm256_castps256_ps128(s8), _mm256_extractf128_ps(s8, 1));
+    const __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
+    return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
+  }
+
+ private:
+  static constexpr int64_t count(AllLanes) { return kLanes; }
+  static constexpr int64_t count(FirstLanes lanes) { return lanes.count; }
+
+  static __m256i mask(FirstLanes lanes) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(lanes.count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  }
+
+  template <class Lanes>
+  static __m128i load_64_bits(const void* p, Lanes lanes) {
+    int64_t bits = 0;
+    memcpy(&bits, p, count(lanes));
+    return _mm_cvtsi64_si128(bits);
+  }
+};
+
+}  // namespace octet::kernels
