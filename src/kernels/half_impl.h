@@ -30,8 +30,20 @@ void half_gemm_tile(const HalfGemmArgs& args, int64_t row, int64_t column) {
       for (int64_t p = 0; p < kParts; ++p) parts[r][c][p] = Simd::set(0.0f);
     }
   }
-  // Strides are arguments so that the tail can read from zero-padded copies.
-  const auto step = [&](const float* x, int64_t x_stride, const uint16_t* weight, int64_t weight_stride) {
+  float x_rest[Rows * 16];
+  uint16_t weight_rest[Columns * 16];
+  int64_t x_stride = args.x_stride, weight_stride = args.weight_stride;
+  for (int64_t k = 0; k < args.k; k += 16, x += 16, weight += 16) {
+    if (k + 16 > args.k) {  // what is left continues in copies that zeros fill up
+      for (int64_t l = 0; l < 16; ++l) {
+        const bool inside = k + l < args.k;
+        for (int r = 0; r < Rows; ++r) x_rest[r * 16 + l] = inside ? x[r * x_stride + l] : 0.0f;
+        for (int c = 0; c < Columns; ++c) weight_rest[c * 16 + l] = inside ? weight[c * weight_stride + l] : uint16_t{0};
+      }
+      x = x_rest;
+      weight = weight_rest;
+      x_stride = weight_stride = 16;
+    }
 #pragma GCC unroll 16
     for (int64_t p = 0; p < kParts; ++p) {
 #pragma GCC unroll 16
@@ -44,19 +56,10 @@ void half_gemm_tile(const HalfGemmArgs& args, int64_t row, int64_t column) {
         }
       }
     }
-  };
-  int64_t k = 0;
-  for (; k + 16 <= args.k; k += 16) step(x + k, args.x_stride, weight + k, args.weight_stride);
-  if (k < args.k) {
-    float x_rest[Rows * 16] = {};
-    uint16_t weight_rest[Columns * 16] = {};
-    for (int64_t l = 0; k + l < args.k; ++l) {
-      for (int r = 0; r < Rows; ++r) x_rest[r * 16 + l] = x[r * args.x_stride + k + l];
-      for (int c = 0; c < Columns; ++c) weight_rest[c * 16 + l] = weight[c * args.weight_stride + k + l];
-    }
-    step(x_rest, 16, weight_rest, 16);
   }
+#pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 16
     for (int c = 0; c < Columns; ++c) {
       const float y = Simd::sum16(parts[r][c]) + args.bias[column + c];
       args.out[(row + r) * args.out_stride + column + c] = args.relu && y < 0.0f ? 0.0f : y;

@@ -1,0 +1,299 @@
+#include <octet/kernels/gemm.h>
+#include <octet/kernels/quantize.h>
+
+#include "kernels/test_support.h"
+
+namespace octet::kernels {
+namespace {
+
+using test::error_of;
+using test::for_each_isa;
+using test::GuardedArray;
+using test::Random;
+using test::random_floats;
+using test::random_integers;
+
+enum class Fill { random, extremes, all_255_times_127, all_255_times_minus_128 };
+
+struct Options {
+  int64_t m = 1, n = 1, k = 1;
+  bool per_row = false, per_channel = false, affine = false, bias = false, relu = false;
+  Fill fill = Fill::random;
+};
+
+/// One product: guarded inputs, and the answers of plain loops over int64 and float.
+struct Problem {
+  explicit Problem(const Options& o)
+      : options(o),
+        stride(PackedWeight::padded(o.k)),
+        random(static_cast<uint32_t>(o.m * 10007 + o.n * 101 + o.k)),
+        weight(random_integers<int8_t>(random, o.n * o.k, -128, 127)),
+        q(random_integers<uint8_t>(random, o.m * stride, 0, 255)),  // garbage in the padding, too
+        scale(random_floats(random, o.per_row ? o.m : 1, 0.01f, 0.1f)),
+        zero_point(random_integers<int32_t>(random, o.per_row ? o.m : 1, 0, 255)),
+        weight_scale(random_floats(random, o.per_channel ? o.n : 1, 0.001f, 0.1f)),
+        weight_zero_point(random_integers<int32_t>(random, o.per_channel ? o.n : 1, -128, 127)),
+        bias(random_floats(random, o.n, -10.0f, 10.0f)) {
+    if (o.fill == Fill::extremes) {
+      for (int64_t i = 0; i < q.size(); ++i) q[i] = random() % 2 ? 255 : 0;
+      for (int8_t& w : weight) w = static_cast<int8_t>(std::vector<int>{-128, -127, 127}[random() % 3]);
+    } else if (o.fill != Fill::random) {
+      std::fill_n(q.data(), q.size(), uint8_t{255});
+      std::fill(weight.begin(), weight.end(), static_cast<int8_t>(o.fill == Fill::all_255_times_127 ? 127 : -128));
+    }
+    for (int64_t r = 0; r < o.m; ++r) {
+      for (int64_t c = 0; c < o.n; ++c) {
+        const int64_t za = zero_point[o.per_row ? r : 0];
+        const int64_t zw = o.affine ? weight_zero_point[o.per_channel ? c : 0] : 0;
+        int64_t sum = 0;
+        for (int64_t i = 0; i < o.k; ++i) sum += (q[r * stride + i] - za) * (weight[c * o.k + i] - zw);
+        sums.push_back(sum);
+        float y = std::fma(static_cast<float>(sum), scale[o.per_row ? r : 0] * weight_scale[o.per_channel ? c : 0],
+                           o.bias ? bias[c] : 0.0f);
+        if (o.relu && y < 0.0f) y = 0.0f;
+        floats.push_back(y);
+      }
+    }
+  }
+
+  QuantizedActivations activations() const {
+    return {{q.data(), stride}, options.m, scale.data(), zero_point.data(), options.per_row};
+  }
+  WeightQParams weight_qparams() const {
+    return {weight_scale.data(), options.per_channel, options.affine ? weight_zero_point.data() : nullptr};
+  }
+  Epilogue epilogue() const { return {options.bias ? bias.data() : nullptr, options.relu}; }
+
+  /// Runs both forms of the product into guarded outputs.
+  void expect_exact(ParallelFor parallel_for = serial_for) const {
+    const PackedWeight packed(weight.data(), options.n, options.k);
+    const GuardedArray<int32_t> out(options.m * options.n);
+    gemm_int32(activations(), packed, weight_qparams(), {out.data(), options.n}, parallel_for);
+    ASSERT_EQ(std::vector<int64_t>(out.data(), out.data() + out.size()), sums) << describe();
+    const GuardedArray<float> y(options.m * options.n);
+    gemm(activations(), packed, weight_qparams(), epilogue(), {y.data(), options.n}, parallel_for);
+    ASSERT_EQ(test::bits(y.values()), test::bits(floats)) << describe();
+  }
+
+  std::string describe() const {
+    return std::to_string(options.m) + " x " + std::to_string(options.n) + " x " + std::to_string(options.k) +
+           (options.per_row ? " per row" : "") + (options.per_channel ? " per channel" : "") + (options.affine ? " affine" : "");
+  }
+
+  Options options;
+  int64_t stride;
+  Random random;
+  std::vector<int8_t> weight;
+  GuardedArray<uint8_t> q;
+  GuardedArray<float> scale;
+  GuardedArray<int32_t> zero_point;
+  GuardedArray<float> weight_scale;
+  GuardedArray<int32_t> weight_zero_point;
+  GuardedArray<float> bias;
+  std::vector<int64_t> sums;
+  std::vector<float> floats;
+};
+
+/// The same problem on every ISA.
+void expect_exact_everywhere(const Options& options) {
+  const Problem problem(options);
+  for_each_isa([&] { problem.expect_exact(); });
+}
+
+TEST(Gemm, IsExactForEveryNumberOfRows) {
+  for (int64_t m = 1; m <= 70; ++m) {
+    for (const auto& [n, k] : {std::pair<int64_t, int64_t>{33, 40}, {16, 8}, {5, 13}}) {
+      expect_exact_everywhere({.m = m, .n = n, .k = k, .per_row = m % 2 == 0, .per_channel = true, .bias = true});
+    }
+  }
+}
+
+TEST(Gemm, IsExactForEveryTailOfInputs) {
+  for (int64_t k = 1; k <= 70; ++k) expect_exact_everywhere({.m = 3, .n = 17, .k = k, .affine = k % 3 == 0, .relu = true});
+  for (const int64_t k : {255, 256, 1000, 3072}) expect_exact_everywhere({.m = 14, .n = 35, .k = k, .per_channel = true});
+}
+
+TEST(Gemm, IsExactForEveryTailOfOutputs) {
+  for (int64_t n = 1; n <= 40; ++n) {
+    expect_exact_everywhere({.m = 5, .n = n, .k = 21, .per_channel = n % 2 == 0, .affine = n % 3 == 0, .bias = true});
+  }
+}
+
+TEST(Gemm, IsExactForEveryKindOfQParams) {
+  for (int flags = 0; flags < 32; ++flags) {
+    expect_exact_everywhere({.m = 50, .n = 21, .k = 34, .per_row = (flags & 1) != 0, .per_channel = (flags & 2) != 0,
+                             .affine = (flags & 4) != 0, .bias = (flags & 8) != 0, .relu = (flags & 16) != 0});
+  }
+}
+
+TEST(Gemm, DoesNotSaturate) {
+  for (const Fill fill : {Fill::extremes, Fill::all_255_times_127, Fill::all_255_times_minus_128}) {
+    for (const int64_t m : {1, 2, 4, 7, 13, 49}) {
+      for (const int64_t k : {2, 64, 129, 1024}) expect_exact_everywhere({.m = m, .n = 18, .k = k, .per_channel = true, .fill = fill});
+    }
+  }
+}
+
+TEST(Gemm, IsExactUpToTheLongestSumsThatFit) {
+  expect_exact_everywhere({.m = 1, .n = 1, .k = PackedWeight::kMaxDepth, .fill = Fill::all_255_times_minus_128});
+  // The extreme by hand: every product is (255 - 0) * (-128 - 127).
+  const int64_t k = PackedWeight::kMaxAffineDepth;
+  const std::vector<int8_t> weight(k, -128);
+  const std::vector<uint8_t> q(PackedWeight::padded(k), 255);
+  const int32_t zero_point = 0, weight_zero_point = 127;
+  for_each_isa([&] {
+    int32_t sum = 0;
+    gemm_int32({.q = {q.data(), PackedWeight::padded(k)}, .rows = 1, .zero_point = &zero_point},
+               PackedWeight(weight.data(), 1, k), {.zero_point = &weight_zero_point}, {&sum, 1});
+    EXPECT_EQ(sum, -2'147'450'625);
+  });
+}
+
+TEST(Gemm, GivesTheResultComputedByHand) {
+  // Rows (3, 1) - 1 and (0, 2) - 1, columns (2, -1) and (-4, 5): sums 4, -8 and -3, 9; times 0.5 * 0.25, plus (1, -1).
+  const std::vector<int8_t> weight{2, -1, -4, 5};
+  const std::vector<uint8_t> q{3, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0};
+  const float scale = 0.5f, weight_scale = 0.25f;
+  const int32_t zero_point = 1;
+  const std::vector<float> bias{1.0f, -1.0f};
+  for_each_isa([&] {
+    std::vector<float> out(4);
+    gemm({.q = {q.data(), 8}, .rows = 2, .scale = &scale, .zero_point = &zero_point}, PackedWeight(weight.data(), 2, 2),
+         {.scale = &weight_scale}, {.bias = bias.data(), .relu = true}, {out.data(), 2});
+    EXPECT_EQ(out, (std::vector<float>{1.5f, 0.0f, 0.625f, 0.125f}));
+  });
+}
+
+TEST(Gemm, DoesNotDependOnThreads) {
+  const Problem problem({.m = 101, .n = 75, .k = 50, .per_row = true, .per_channel = true, .affine = true, .bias = true});
+  for_each_isa([&] { problem.expect_exact(test::three_threads_for); });
+}
+
+TEST(Gemm, ServesManyThreadsFromOneWeight) {
+  const Problem problem({.m = 9, .n = 40, .k = 33, .per_channel = true, .bias = true});
+  const PackedWeight packed(problem.weight.data(), 40, 33);
+  std::vector<std::vector<float>> outs(4, std::vector<float>(9 * 40));
+  std::vector<std::thread> threads;
+  for (auto& out : outs) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20; ++i) gemm(problem.activations(), packed, problem.weight_qparams(), problem.epilogue(), {out.data(), 40});
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& out : outs) EXPECT_EQ(test::bits(out), test::bits(problem.floats));
+}
+
+TEST(Gemm, GivesARowTheSameResultInEveryBatch) {
+  const Problem problem({.m = 60, .n = 37, .k = 29, .per_row = true, .per_channel = true, .affine = true, .bias = true});
+  const PackedWeight packed(problem.weight.data(), 37, 29);
+  for_each_isa([&] {
+    for (int64_t r = 0; r < 60; ++r) {
+      std::vector<float> alone(37);
+      gemm({.q = {problem.q.data() + r * problem.stride, problem.stride}, .rows = 1, .scale = &problem.scale[r],
+            .zero_point = &problem.zero_point[r], .per_row = true},
+           packed, problem.weight_qparams(), problem.epilogue(), {alone.data(), 37});
+      ASSERT_EQ(test::bits(alone), test::bits(std::span(problem.floats).subspan(r * 37, 37)));
+    }
+  });
+}
+
+TEST(Gemm, TakesRowSumsFromTheQuantizer) {
+  Random random(5);
+  const int64_t m = 6, n = 20, k = 45, stride = 48;
+  const auto x = random_floats(random, m * k, -3.0f, 5.0f);
+  const auto weight = random_integers<int8_t>(random, n * k, -128, 127);
+  const float scale = 8.0f / 255.0f;
+  const int32_t zero_point = 96, weight_zero_point = -7;
+  for_each_isa([&] {
+    std::vector<uint8_t> q(m * stride);
+    std::vector<int32_t> row_sums(m), with(m * n), without(m * n);
+    quantize_rows({x.data(), k}, m, k, {&scale, &zero_point}, {q.data(), stride}, row_sums.data());
+    QuantizedActivations activations{.q = {q.data(), stride}, .rows = m, .zero_point = &zero_point};
+    const PackedWeight packed(weight.data(), n, k);
+    gemm_int32(activations, packed, {.zero_point = &weight_zero_point}, {without.data(), n});
+    activations.row_sums = row_sums.data();
+    gemm_int32(activations, packed, {.zero_point = &weight_zero_point}, {with.data(), n});
+    EXPECT_EQ(with, without);
+  });
+}
+
+TEST(Gemm, TakesSignedActivationsWithTheTopBitFlipped) {
+  Random random(6);
+  const auto a = random_integers<int8_t>(random, 40, -128, 127);
+  const auto weight = random_integers<int8_t>(random, 40, -128, 127);
+  std::vector<uint8_t> q(40);
+  for (size_t i = 0; i < 40; ++i) q[i] = static_cast<uint8_t>(a[i] ^ 0x80);
+  int64_t expected = 0;
+  for (size_t i = 0; i < 40; ++i) expected += (a[i] - -5) * weight[i];
+  const int32_t zero_point = -5 + 128;
+  for_each_isa([&] {
+    int32_t sum = 0;
+    gemm_int32({.q = {q.data(), 40}, .rows = 1, .zero_point = &zero_point}, PackedWeight(weight.data(), 1, 40), {}, {&sum, 1});
+    EXPECT_EQ(sum, expected);
+  });
+}
+
+TEST(Gemm, LeavesWhatLiesBetweenTheRowsAlone) {
+  const Problem problem({.m = 3, .n = 18, .k = 8});
+  for_each_isa([&] {
+    std::vector<float> out(3 * 25, 42.0f);
+    gemm(problem.activations(), PackedWeight(problem.weight.data(), 18, 8), problem.weight_qparams(), {}, {out.data(), 25});
+    for (int64_t r = 0; r < 3; ++r) {
+      for (int64_t c = 0; c < 25; ++c) ASSERT_EQ(out[r * 25 + c], c < 18 ? problem.floats[r * 18 + c] : 42.0f);
+    }
+  });
+}
+
+TEST(Gemm, KeepsNaNThroughRelu) {
+  const Problem problem({.m = 1, .n = 3, .k = 4});
+  const std::vector<float> bias(3, std::nanf(""));
+  for_each_isa([&] {
+    std::vector<float> out(3);
+    gemm(problem.activations(), PackedWeight(problem.weight.data(), 3, 4), problem.weight_qparams(), {bias.data(), true}, {out.data(), 3});
+    for (const float y : out) EXPECT_TRUE(std::isnan(y));
+  });
+}
+
+TEST(Gemm, HandlesEmptyMatrices) {
+  const float scale = 1.0f;
+  const int32_t zero_point = 3;
+  const std::vector<float> bias{1.5f, -2.5f};
+  for_each_isa([&] {
+    std::vector<float> out(2);
+    gemm({.q = {nullptr, 0}, .rows = 1, .scale = &scale, .zero_point = &zero_point}, PackedWeight(nullptr, 2, 0), {&scale},
+         {bias.data()}, {out.data(), 2});
+    EXPECT_EQ(out, bias);
+    gemm({.q = {nullptr, 8}}, PackedWeight(std::vector<int8_t>(16).data(), 2, 8), {&scale}, {}, {nullptr, 2});
+    gemm({.q = {nullptr, 8}, .rows = 1, .scale = &scale, .zero_point = &zero_point}, PackedWeight(nullptr, 0, 8), {}, {}, {nullptr, 0});
+  });
+}
+
+TEST(Gemm, NamesWhatIsWrongWithItsArguments) {
+  const std::vector<int8_t> weight(PackedWeight::kMaxAffineDepth + 1);
+  const std::vector<uint8_t> q(PackedWeight::padded(weight.size()));
+  const float scale = 1.0f;
+  int32_t zero_point = 256, weight_zero_point = 128, sum = 0;
+  const auto run = [&](int64_t k, int64_t stride, const float* scale, const int32_t* zero_point, const int32_t* weight_zero_point) {
+    return error_of([&] {
+      float y = 0.0f;
+      const PackedWeight packed(weight.data(), 1, k);
+      const QuantizedActivations activations{.q = {q.data(), stride}, .rows = 1, .scale = scale, .zero_point = zero_point};
+      gemm_int32(activations, packed, {.zero_point = weight_zero_point}, {&sum, 1});
+      gemm(activations, packed, {scale}, {}, {&y, 1});
+    });
+  };
+  EXPECT_EQ(run(9, 15, &scale, &zero_point, nullptr),
+            "gemm: activations' stride is 15 bytes, but the kernels read PackedWeight::padded_k() = 16 bytes of each row");
+  EXPECT_EQ(run(8, 8, &scale, &zero_point, nullptr), "gemm: activations' zero point 256 of row 0 is not in 0 .. 255");
+  EXPECT_EQ(run(8, 8, &scale, nullptr, nullptr), "gemm: activations have no zero point");
+  zero_point = 0;
+  EXPECT_EQ(run(8, 8, nullptr, &zero_point, nullptr), "gemm: activations have no scale");
+  EXPECT_EQ(run(8, 8, &scale, &zero_point, &weight_zero_point), "gemm: weights' zero point 128 of channel 0 is not in -128 .. 127");
+  weight_zero_point = 0;
+  EXPECT_EQ(run(33'026, 33'032, &scale, &zero_point, &weight_zero_point),
+            "gemm: with weight zero points k must be at most 33025, got 33026: a longer sum may not fit int32; quantize the weights "
+            "symmetrically");
+}
+
+}  // namespace
+}  // namespace octet::kernels
