@@ -42,7 +42,7 @@ typename Simd::Float sigmoid(typename Simd::Float x) {
   return Simd::div(one, Simd::add(one, exp<Simd>(Simd::sub(Simd::set(0.0f), limited))));
 }
 
-/// Near zero x + x^3 p(x^2), where p is a least-squares fit; elsewhere 1 - 2 / (e^(2|x|) + 1) with the sign of x.
+/// With a = |x|: near zero a + a^3 p(a^2), where p is a least-squares fit; elsewhere 1 - 2 / (e^(2a) + 1). Then the sign of x.
 template <class Simd>
 typename Simd::Float tanh(typename Simd::Float x) {
   using Float = typename Simd::Float;
@@ -53,14 +53,14 @@ typename Simd::Float tanh(typename Simd::Float x) {
   const Float e = exp<Simd>(Simd::add(limited, limited));
   const Float large = Simd::sub(one, Simd::div(Simd::set(2.0f), Simd::add(e, one)));
 
-  const Float z = Simd::mul(x, x);
+  const Float z = Simd::mul(magnitude, magnitude);
   Float p = Simd::set(-0.005704044f);
   p = Simd::fma(p, z, Simd::set(0.020637862f));
   p = Simd::fma(p, z, Simd::set(-0.053739157f));
   p = Simd::fma(p, z, Simd::set(0.13331431f));
   p = Simd::fma(p, z, Simd::set(-0.3333328f));
-  const Float small = Simd::fma(Simd::mul(p, z), x, x);
-  return Simd::select_less(magnitude, Simd::set(0.625f), small, Simd::copy_sign(large, x));
+  const Float small = Simd::fma(Simd::mul(p, z), magnitude, magnitude);
+  return Simd::copy_sign(Simd::select_less(magnitude, Simd::set(0.625f), small, large), x);
 }
 
 /// max(x, 0), but NaN and -0 stay.
