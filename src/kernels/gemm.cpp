@@ -1,6 +1,7 @@
 #include <octet/kernels/gemm.h>
 
 #include <algorithm>
+#include <array>
 #include <vector>
 
 #include "kernels/check.h"
@@ -33,30 +34,27 @@ void check_arguments(const QuantizedActivations& activations, const PackedWeight
   }
 }
 
-/// The element of row `index` if there is one for each row, the only one otherwise.
+/// A parameter of each column, whether its caller gave one for each, one for all, or none.
 template <class T>
-T at(const T* values, bool many, int64_t index, T absent) {
-  return values ? values[many ? index : 0] : absent;
-}
-
-ColumnTerms column_terms(const PackedWeight& weight, const WeightQParams& qparams, const float* bias, int64_t first,
-                         int64_t count) {
-  ColumnTerms terms{};
-  std::copy_n(weight.column_sums() + first, count, terms.weight_sum);
-  for (int64_t i = 0; i < count; ++i) {
-    terms.zero_point[i] = at(qparams.zero_point, qparams.per_channel, first + i, 0);
-    terms.scale[i] = at(qparams.scale, qparams.per_channel, first + i, 0.0f);
+class PerColumn {
+ public:
+  PerColumn(const T* values, bool many, T absent) : values_(values && many ? values : nullptr) {
+    one_.fill(values && !many ? *values : absent);
   }
-  if (bias) std::copy_n(bias + first, count, terms.bias);
-  return terms;
-}
+  /// The values of the panel that starts at that column.
+  const T* from(int64_t column) const { return values_ ? values_ + column : one_.data(); }
 
-/// row_sums may be null if no weight has a zero point.
+ private:
+  const T* values_;
+  std::array<T, kColumns> one_;
+};
+
 std::vector<RowTerms> row_terms(const QuantizedActivations& activations, const PackedWeight& weight, bool affine) {
   std::vector<RowTerms> terms(activations.rows);
   for (int64_t row = 0; row < activations.rows; ++row) {
-    const int32_t zero_point = activations.zero_point[activations.per_row ? row : 0];
-    terms[row] = {zero_point, 0, at(activations.scale, activations.per_row, row, 0.0f)};
+    const int64_t at = activations.per_row ? row : 0;
+    const int32_t zero_point = activations.zero_point[at];
+    terms[row] = {zero_point, 0, activations.scale ? activations.scale[at] : 0.0f};
     if (!affine) continue;
     int32_t sum = 0;
     if (activations.row_sums) {
@@ -76,7 +74,10 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   check_arguments(activations, weight, qparams);
   const KernelTable& table = kernels();
   const bool affine = qparams.zero_point;
-  const std::vector<RowTerms> rows_of_terms = row_terms(activations, weight, affine);
+  const std::vector<RowTerms> terms_of_rows = row_terms(activations, weight, affine);
+  const PerColumn<int32_t> zero_points(qparams.zero_point, qparams.per_channel, 0);
+  const PerColumn<float> scales(qparams.scale, qparams.per_channel, 0.0f);
+  const PerColumn<float> biases(epilogue.bias, true, 0.0f);
   const int64_t row_blocks = ceil_div(activations.rows, kRowBlock);
   const int64_t groups = ceil_div(weight.panels(), kPanelGroup);
   const int64_t block_rows = std::min(activations.rows, kRowBlock);
@@ -93,9 +94,10 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
                         weight.padded_k(), sums});
       for (int64_t panel = 0; panel < panels; ++panel) {
         const int64_t first_column = (first_panel + panel) * kColumns;
-        const int64_t columns = std::min(kColumns, weight.n() - first_column);
-        const ColumnTerms terms = column_terms(weight, qparams, epilogue.bias, first_column, columns);
-        (table.*finish)({sums + panel * rows * kColumns, rows, columns, &terms, &rows_of_terms[first_row], affine, epilogue.relu},
+        const ColumnTerms terms_of_columns{weight.column_sums() + first_column, zero_points.from(first_column),
+                                           scales.from(first_column), biases.from(first_column)};
+        (table.*finish)({sums + panel * rows * kColumns, rows, std::min(kColumns, weight.n() - first_column),
+                         terms_of_columns, &terms_of_rows[first_row], affine, epilogue.relu},
                         out.row(first_row) + first_column, out.stride);
       }
     }

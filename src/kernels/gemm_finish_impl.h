@@ -8,7 +8,7 @@ namespace octet::kernels {
 /// Applies the zero points to a panel's sums and hands each vector of a row to `emit(row, column, sums, lanes)`.
 template <class Simd, class Emit>
 void finish_rows(const FinishArgs& args, const Emit& emit) {
-  const ColumnTerms& columns = *args.column_terms;
+  const ColumnTerms& columns = args.column_terms;
   for (int64_t row = 0; row < args.rows; ++row) {
     const RowTerms& terms = args.row_terms[row];
     const auto zero_point = Simd::set(terms.zero_point);
@@ -24,7 +24,7 @@ void finish_rows(const FinishArgs& args, const Emit& emit) {
 
 template <class Simd>
 void finish_float(const FinishArgs& args, float* out, int64_t out_stride) {
-  const ColumnTerms& columns = *args.column_terms;
+  const ColumnTerms& columns = args.column_terms;
   finish_rows<Simd>(args, [&](int64_t row, int64_t column, typename Simd::Int sums, auto lanes) {
     const auto scale = Simd::mul(Simd::set(args.row_terms[row].scale), Simd::load(columns.scale + column, lanes));
     auto y = Simd::fma(Simd::to_float(sums), scale, Simd::load(columns.bias + column, lanes));

@@ -25,12 +25,12 @@ struct AccumulateArgs {
   int32_t* sums;  ///< [panel_count][rows][kColumns], 64-byte aligned
 };
 
-/// What the epilogue knows about the columns of a panel.
+/// What the epilogue knows about the columns of a panel, an element for each.
 struct ColumnTerms {
-  alignas(64) int32_t weight_sum[kColumns];
-  alignas(64) int32_t zero_point[kColumns];
-  alignas(64) float scale[kColumns];
-  alignas(64) float bias[kColumns];
+  const int32_t* weight_sum;
+  const int32_t* zero_point;  ///< read only if affine
+  const float* scale;
+  const float* bias;
 };
 
 /// What the epilogue knows about a row.
@@ -45,8 +45,8 @@ struct RowTerms {
 struct FinishArgs {
   const int32_t* sums;  ///< [rows][kColumns]
   int64_t rows;
-  int64_t columns;  ///< of `out`; at most kColumns
-  const ColumnTerms* column_terms;
+  int64_t columns;  ///< 1 .. kColumns
+  ColumnTerms column_terms;
   const RowTerms* row_terms;
   bool affine;  ///< some weight has a zero point
   bool relu;
