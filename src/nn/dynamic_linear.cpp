@@ -1,7 +1,8 @@
 #include <octet/nn/attributes.h>
 #include <octet/nn/dynamic_linear.h>
 #include <octet/tensor/module_path.h>
-#include <octet/tensor/quantized_tensor.h>
+
+#include <nn/activation_checks.h>
 
 #include <ATen/ops/empty.h>
 
@@ -24,14 +25,8 @@ std::shared_ptr<LinearImpl> LinearImpl::from_state(const StateDict& state, const
 }
 
 at::Tensor LinearImpl::apply(const at::Tensor& input, bool relu) const {
-  const std::string_view path = ModulePathScope::current();
-  check(input.defined(), path, ": got an undefined tensor");
-  check(!is_quantized(input), path, ": got a quantized tensor, but a dynamically quantized Linear takes float32; it quantizes the "
-        "input by itself, so take the QuantStub before it out");
-  check(input.device().is_cpu() && input.scalar_type() == at::kFloat && input.layout() == at::kStrided, path, ": got a ",
-        input.scalar_type(), " tensor on ", input.device(), ", expected a float32 tensor on the CPU; convert it with ",
-        "input.to(torch::kCPU, torch::kFloat)");
-  check(input.dim() > 0 && input.size(-1) == in_features(), path, ": got an input of shape ", input.sizes(), ", expected [..., ",
+  check_float_activation(input, "the input");
+  check(input.dim() > 0 && input.size(-1) == in_features(), ModulePathScope::current(), ": got an input of shape ", input.sizes(), ", expected [..., ",
         in_features(), "]");
   const at::Tensor x = input.detach().contiguous();
   std::vector<int64_t> sizes = input.sizes().vec();

@@ -68,11 +68,11 @@ TEST(FuseModules, ComputesWhatTheSequenceDidForEveryPattern) {
     std::vector<std::string> all;
     for (size_t i = 0; i < sequence.model->size(); ++i) all.push_back(std::to_string(i));
     Report report;
-    const auto fused = fuse_modules(sequence.model, {all}, false, &report);
+    auto fused = fuse_modules(sequence.model, {all}, false, &report);
     EXPECT_TRUE(at::allclose(fused->forward(x), expected, 1e-4, 1e-4)) << sequence.name;
     EXPECT_EQ(report.count(ModuleStatus::fused), static_cast<int64_t>(all.size())) << sequence.name;
     for (const auto& parameter : fused->named_parameters()) EXPECT_TRUE(parameter.key().starts_with("0.")) << parameter.key();
-    const auto clone = clone_model(fused);  // the fused model clones, with its new biases
+    auto clone = clone_model(fused);  // the fused model clones, with its new biases
     EXPECT_TRUE(clone->forward(x).equal(fused->forward(x))) << sequence.name;
     EXPECT_TRUE(sequence.model->forward(x).equal(expected)) << sequence.name;
   }

@@ -63,7 +63,7 @@ TEST(QuantizeDynamic, ReturnsAQuantizedCopyAndLeavesTheModelAlone) {
   net->eval();
   const at::Tensor expected = net->forward(tokens);
   Report report;
-  const Classifier small = quantize_dynamic(net, {}, qint8, default_dynamic_quant_module_mappings(), false, &report);
+  Classifier small = quantize_dynamic(net, {}, qint8, default_dynamic_quant_module_mappings(), false, &report);
   EXPECT_TRUE(net->forward(tokens).equal(expected));
   EXPECT_EQ(nn::as_slot(*net->lstm)->implementation(), nullptr);
   EXPECT_GT(sqnr_db(expected, small->forward(tokens)), 25);
@@ -209,7 +209,7 @@ TEST(QuantizeDynamic, KeepsHooksAndNamesOfASequential) {
   net->push_back("second", nn::Linear(4, 4));
   int calls = 0;
   nn::as_slot(*net[0])->register_forward_hook([&](auto&, auto&, auto&) { ++calls; });
-  const auto small = quantize_dynamic(net);
+  auto small = quantize_dynamic(net);
   small->forward(torch::randn({1, 4}));
   EXPECT_EQ(calls, 1);
   EXPECT_TRUE(small->named_children().contains("second"));
@@ -223,7 +223,7 @@ TEST(QuantizeDynamic, KeepsATransformerAccurateWithPerRowActivations) {
   x[0] *= 200;
   const at::Tensor expected = net->forward(x);
   const auto row_sqnr = [&](const QConfig& qconfig) {
-    const auto small = quantize_dynamic(net, QConfigMapping().set_object_type<nn::Linear>(qconfig));
+    auto small = quantize_dynamic(net, QConfigMapping().set_object_type<nn::Linear>(qconfig));
     return sqnr_db(expected.slice(0, 1), small->forward(x).slice(0, 1));
   };
   EXPECT_GT(row_sqnr(per_row_dynamic_qconfig), 35);

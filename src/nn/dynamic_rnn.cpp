@@ -1,0 +1,93 @@
+#include <octet/nn/dynamic_rnn.h>
+#include <octet/observe/qconfig_mapping.h>
+#include <octet/tensor/error.h>
+
+#include <nn/hidden_states.h>
+#include <nn/recurrent_stack.h>
+
+#include <ostream>
+
+namespace octet::nn::quantized::dynamic {
+namespace {
+
+template <class Float>
+const CellKind& kind_of() {
+  return std::is_same_v<Float, torch::nn::LSTMImpl> ? kLstm : kGru;
+}
+
+}  // namespace
+
+template <class Self, class SlotType>
+std::shared_ptr<Self> Recurrent<Self, SlotType>::from_float(const Float& module, const QConfig& qconfig, const std::string& path) {
+  const auto& options = module.options;
+  if constexpr (requires { options.proj_size(); }) {
+    check(options.proj_size() == 0, path, ": got an LSTM with proj_size = ", options.proj_size(), ", which has no quantized form; keep ",
+          "it in float with a null qconfig for this module");
+  }
+  auto made = std::make_shared<Self>();
+  made->stack_ = std::make_shared<RecurrentStack>(
+      RecurrentStack::from_float(kind_of<Float>(),
+                                 {options.input_size(), options.hidden_size(), options.num_layers(), options.bias(),
+                                  options.batch_first(), options.bidirectional(), options.dropout()},
+                                 module.named_parameters(/*recurse=*/false), qconfig, path));
+  return made;
+}
+
+template <class Self, class SlotType>
+std::shared_ptr<Self> Recurrent<Self, SlotType>::from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
+  auto made = std::make_shared<Self>();
+  made->stack_ = std::make_shared<RecurrentStack>(RecurrentStack::from_state(kind_of<Float>(), state, attributes, path));
+  return made;
+}
+
+template <class Self, class SlotType>
+auto Recurrent<Self, SlotType>::forward(const at::Tensor& input, Hidden hx) -> Result {
+  auto [output, states] = stack_->forward(input, to_states(hx), this->is_training());
+  return {output, from_states<std::tuple_element_t<1, Result>>(states)};
+}
+
+template <class Self, class SlotType>
+auto Recurrent<Self, SlotType>::forward_with_packed_input(const torch::nn::utils::rnn::PackedSequence& packed_input, Hidden hx) -> PackedResult {
+  auto [output, states] = stack_->forward_packed(packed_input, to_states(hx), this->is_training());
+  return {output, from_states<std::tuple_element_t<1, PackedResult>>(states)};
+}
+
+template <class Self, class SlotType>
+std::string Recurrent<Self, SlotType>::kind() const {
+  return std::string("octet::nn::quantized::dynamic::") + kind_of<Float>().name;
+}
+
+template <class Self, class SlotType>
+StateDict Recurrent<Self, SlotType>::state_dict() const {
+  return stack_->state_dict();
+}
+
+template <class Self, class SlotType>
+Attributes Recurrent<Self, SlotType>::attributes() const {
+  return stack_->attributes();
+}
+
+template <class Self, class SlotType>
+int64_t Recurrent<Self, SlotType>::weight_bytes() const {
+  return stack_->weight_bytes();
+}
+
+template <class Self, class SlotType>
+std::shared_ptr<torch::nn::Module> Recurrent<Self, SlotType>::clone(const std::optional<torch::Device>&) const {
+  return std::make_shared<Self>(static_cast<const Self&>(*this));
+}
+
+template <class Self, class SlotType>
+void Recurrent<Self, SlotType>::pretty_print(std::ostream& stream) const {
+  const auto& options = stack_->options();
+  stream << std::boolalpha << kind() << "(input_size=" << options.input_size << ", hidden_size=" << options.hidden_size
+         << ", num_layers=" << options.num_layers << ", bias=" << options.bias << ", batch_first=" << options.batch_first
+         << ", dropout=" << options.dropout << ", bidirectional=" << options.bidirectional << ", dtype=" << stack_->dtype();
+  if (stack_->per_row()) stream << ", per_row=true";
+  stream << ")";
+}
+
+template class Recurrent<LSTMImpl, nn::LSTMImpl>;
+template class Recurrent<GRUImpl, nn::GRUImpl>;
+
+}  // namespace octet::nn::quantized::dynamic

@@ -1,0 +1,272 @@
+#include <octet/kernels/recurrent.h>
+#include <octet/nn/attributes.h>
+#include <octet/tensor/error.h>
+#include <octet/tensor/module_path.h>
+#include <octet/tensor/parallel.h>
+
+#include <nn/activation_checks.h>
+#include <nn/recurrent_stack.h>
+
+#include <ATen/ops/dropout.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace octet::nn::quantized {
+namespace {
+
+using kernels::Matrix;
+
+void lstm_step(int64_t rows, int64_t hidden, const float* x_gates, const float* h_gates, float* h, float* c) {
+  kernels::lstm_cell(rows, hidden, {x_gates, 4 * hidden}, {h_gates, 4 * hidden}, {c, hidden}, {c, hidden}, {h, hidden}, parallel_for);
+}
+
+void gru_step(int64_t rows, int64_t hidden, const float* x_gates, const float* h_gates, float* h, float*) {
+  kernels::gru_cell(rows, hidden, {x_gates, 3 * hidden}, {h_gates, 3 * hidden}, {h, hidden}, {h, hidden}, parallel_for);
+}
+
+template <kernels::RnnNonlinearity nonlinearity>
+void rnn_step(int64_t rows, int64_t hidden, const float* x_gates, const float* h_gates, float* h, float*) {
+  kernels::rnn_cell(rows, hidden, nonlinearity, {x_gates, hidden}, {h_gates, hidden}, {h, hidden}, parallel_for);
+}
+
+at::Tensor parameter(const StateDict& parameters, const std::string& name) {
+  const at::Tensor* const found = parameters.find(name);
+  return found ? *found : at::Tensor();
+}
+
+/// Runs one cell over all steps; writes its hidden states beside each other into `out`.
+/// @param h, c  [batch][hidden], in place; rows beyond a step's batch size keep what they have, which for sequences that have
+///              ended is their last state, and for those that a reverse run has not reached yet their first
+void run_cell(const RecurrentCell& cell, const at::Tensor& data, const std::vector<int64_t>& batch_sizes, bool reverse, float* h,
+              float* c, Matrix<float> out) {
+  const int64_t hidden = cell.hidden_size(), columns = cell.kind().gates * hidden, batch = batch_sizes.front();
+  const at::Tensor x_gates = at::empty({data.size(0), columns}, data.options());
+  const at::Tensor h_gates = at::empty({batch, columns}, data.options());
+  float* const x = x_gates.data_ptr<float>();
+  cell.params().ih.apply(data.const_data_ptr<float>(), data.size(0), cell.activation(), /*relu=*/false, x);
+
+  const auto steps = static_cast<int64_t>(batch_sizes.size());
+  int64_t row = reverse ? data.size(0) : 0;
+  for (int64_t i = 0; i < steps; ++i) {
+    const int64_t rows = batch_sizes[reverse ? steps - 1 - i : i];
+    if (reverse) row -= rows;
+    cell.params().hh.apply(h, rows, cell.activation(), /*relu=*/false, h_gates.data_ptr<float>());
+    cell.kind().step(rows, hidden, x + row * columns, h_gates.const_data_ptr<float>(), h, c);
+    for (int64_t r = 0; r < rows; ++r) std::copy_n(h + r * hidden, hidden, out.row(row + r));
+    if (!reverse) row += rows;
+  }
+}
+
+}  // namespace
+
+const CellKind kLstm{"LSTM", 4, 2, lstm_step};
+const CellKind kGru{"GRU", 3, 1, gru_step};
+const CellKind kRnnTanh{"RNN", 1, 1, rnn_step<kernels::RnnNonlinearity::tanh>};
+const CellKind kRnnRelu{"RNN", 1, 1, rnn_step<kernels::RnnNonlinearity::relu>};
+
+CellParams CellParams::from_float(const StateDict& parameters, const std::string& suffix, const QConfig& qconfig, const std::string& path) {
+  const auto quantize = [&](const std::string& which) {
+    return LinearPackedParams::from_float(parameter(parameters, "weight_" + which + suffix), parameter(parameters, "bias_" + which + suffix),
+                                          qconfig, path + ": weight_" + which + suffix);
+  };
+  return {quantize("ih"), quantize("hh")};
+}
+
+CellParams CellParams::from_state(const StateDict& state, const std::string& suffix, const std::string& path) {
+  const auto rebuild = [&](const std::string& which) {
+    return LinearPackedParams::from_state_dict(state, "weight_" + which + suffix, "bias_" + which + suffix, path);
+  };
+  return {rebuild("ih"), rebuild("hh")};
+}
+
+void CellParams::append_to(StateDict& state, const std::string& suffix) const {
+  ih.append_to(state, "weight_ih" + suffix, "bias_ih" + suffix);
+  hh.append_to(state, "weight_hh" + suffix, "bias_hh" + suffix);
+}
+
+void CellParams::check_shapes(const CellKind& kind, int64_t input_size, int64_t hidden_size, const std::string& path) const {
+  const auto check_map = [&](const LinearPackedParams& map, const char* which, int64_t in_features) {
+    check(map.out_features() == kind.gates * hidden_size && map.in_features() == in_features, path, ": got a weight_", which, " of shape [",
+          map.out_features(), ", ", map.in_features(), "], expected [", kind.gates * hidden_size, ", ", in_features, "] for a ", kind.name);
+  };
+  check_map(ih, "ih", input_size);
+  check_map(hh, "hh", hidden_size);
+  check(ih.dtype() == hh.dtype(), path, ": got weights of the dtypes ", ih.dtype(), " and ", hh.dtype(), ", expected one dtype");
+}
+
+States RecurrentCell::forward(const at::Tensor& input, const States& states) const {
+  const std::string_view path = ModulePathScope::current();
+  check_float_activation(input, "the input");
+  check((input.dim() == 1 || input.dim() == 2) && input.size(-1) == input_size(), path, ": got an input of shape ", input.sizes(),
+        ", expected [batch, ", input_size(), "] or [", input_size(), "]");
+  std::vector<int64_t> sizes = input.sizes().vec();
+  sizes.back() = hidden_size();
+  States next;
+  for (int64_t i = 0; i < kind_.states; ++i) {
+    if (states.empty()) {
+      next.push_back(at::zeros(sizes, input.options().requires_grad(false)));
+      continue;
+    }
+    check_float_activation(states[i], "hx");
+    check(states[i].sizes() == sizes, path, ": got a hidden state of shape ", states[i].sizes(), ", expected ", at::IntArrayRef(sizes));
+    next.push_back(states[i].detach().clone(at::MemoryFormat::Contiguous));
+  }
+  const at::Tensor x = input.detach().contiguous();
+  const int64_t rows = input.dim() == 2 ? input.size(0) : 1, columns = kind_.gates * hidden_size();
+  const at::Tensor x_gates = at::empty({rows, columns}, x.options()), h_gates = at::empty({rows, columns}, x.options());
+  float* const h = next[0].data_ptr<float>();
+  params_.ih.apply(x.const_data_ptr<float>(), rows, activation_, /*relu=*/false, x_gates.data_ptr<float>());
+  params_.hh.apply(h, rows, activation_, /*relu=*/false, h_gates.data_ptr<float>());
+  kind_.step(rows, hidden_size(), x_gates.const_data_ptr<float>(), h_gates.const_data_ptr<float>(), h,
+             kind_.states > 1 ? next[1].data_ptr<float>() : nullptr);
+  return next;
+}
+
+template <class Visit>
+void RecurrentStack::for_each_cell(const Visit& visit) const {
+  for (int64_t layer = 0; layer < options_.num_layers; ++layer) {
+    for (int64_t direction = 0; direction < directions(); ++direction) {
+      visit(c10::str("_l", layer, direction ? "_reverse" : ""), layer ? directions() * options_.hidden_size : options_.input_size);
+    }
+  }
+}
+
+RecurrentStack RecurrentStack::from_float(const CellKind& kind, const Options& options, const StateDict& parameters, const QConfig& qconfig,
+                                          const std::string& path) {
+  RecurrentStack stack(kind, options);
+  const auto activation = LinearPackedParams::ActivationQParams::from(qconfig.activation, path);
+  stack.for_each_cell([&](const std::string& suffix, int64_t) {
+    stack.cells_.emplace_back(kind, CellParams::from_float(parameters, suffix, qconfig, path), activation);
+  });
+  return stack;
+}
+
+RecurrentStack RecurrentStack::from_state(const CellKind& kind, const StateDict& state, const Attributes& attributes, const std::string& path) {
+  const auto integer = [&](const char* name) {
+    const int64_t value = attribute<int64_t>(attributes, name, path);
+    check(value > 0, path, ": the attribute \"", name, "\" is ", value, ", expected a positive number");
+    return value;
+  };
+  Options options;
+  options.input_size = integer("input_size");
+  options.hidden_size = integer("hidden_size");
+  options.num_layers = integer("num_layers");
+  options.bias = attribute<bool>(attributes, "bias", path);
+  options.batch_first = attribute<bool>(attributes, "batch_first", path);
+  options.bidirectional = attribute<bool>(attributes, "bidirectional", path);
+  options.dropout = attribute<double>(attributes, "dropout", path);
+  check(options.dropout >= 0 && options.dropout <= 1, path, ": the attribute \"dropout\" is ", options.dropout, ", expected 0 .. 1");
+  RecurrentStack stack(kind, options);
+  const auto activation = LinearPackedParams::ActivationQParams::from(attributes, path);
+  stack.for_each_cell([&](const std::string& suffix, int64_t input_size) {
+    CellParams params = CellParams::from_state(state, suffix, path);
+    params.check_shapes(kind, input_size, options.hidden_size, path);
+    stack.cells_.emplace_back(kind, std::move(params), activation);
+  });
+  return stack;
+}
+
+StateDict RecurrentStack::state_dict() const {
+  StateDict state;
+  auto cell = cells_.begin();
+  for_each_cell([&](const std::string& suffix, int64_t) { (cell++)->params().append_to(state, suffix); });
+  return state;
+}
+
+Attributes RecurrentStack::attributes() const {
+  Attributes attributes{{"input_size", options_.input_size},       {"hidden_size", options_.hidden_size},
+                        {"num_layers", options_.num_layers},       {"bias", options_.bias},
+                        {"batch_first", options_.batch_first},     {"bidirectional", options_.bidirectional},
+                        {"dropout", options_.dropout}};
+  cells_.front().activation().append_to(attributes);
+  return attributes;
+}
+
+int64_t RecurrentStack::weight_bytes() const {
+  return std::accumulate(cells_.begin(), cells_.end(), int64_t{0},
+                         [](int64_t sum, const RecurrentCell& cell) { return sum + cell.params().weight_bytes(); });
+}
+
+States RecurrentStack::checked_states(const States& states, int64_t batch, bool batched) const {
+  const int64_t layers = options_.num_layers * directions();
+  std::vector<int64_t> expected{layers, batch, options_.hidden_size};
+  States checked;
+  for (int64_t i = 0; i < kind_.states; ++i) {
+    if (states.empty()) {
+      checked.push_back(at::zeros(expected, at::kFloat));
+      continue;
+    }
+    check_float_activation(states[i], "hx");
+    const at::Tensor state = batched ? states[i] : states[i].unsqueeze(1);
+    check(state.sizes() == expected, ModulePathScope::current(), ": got a hidden state of shape ", states[i].sizes(), ", expected [", layers,
+          batched ? c10::str(", ", batch) : "", ", ", options_.hidden_size, "] for ", options_.num_layers, " layers in ", directions(),
+          options_.bidirectional ? " directions" : " direction");
+    checked.push_back(state.detach().clone(at::MemoryFormat::Contiguous));
+  }
+  return checked;
+}
+
+at::Tensor RecurrentStack::run(at::Tensor data, const std::vector<int64_t>& batch_sizes, States& states, bool training) const {
+  const int64_t hidden = options_.hidden_size, columns = directions() * hidden;
+  auto cell = cells_.begin();
+  for (int64_t layer = 0; layer < options_.num_layers; ++layer) {
+    const at::Tensor out = at::empty({data.size(0), columns}, data.options());
+    for (int64_t direction = 0; direction < directions(); ++direction, ++cell) {
+      const int64_t index = layer * directions() + direction;
+      const auto state = [&](size_t i) { return i < states.size() ? states[i][index].data_ptr<float>() : nullptr; };
+      run_cell(*cell, data, batch_sizes, direction == 1, state(0), state(1), {out.data_ptr<float>() + direction * hidden, columns});
+    }
+    data = layer + 1 < options_.num_layers && training && options_.dropout > 0 ? at::dropout(out, options_.dropout, true) : out;
+  }
+  return data;
+}
+
+std::pair<at::Tensor, States> RecurrentStack::forward(const at::Tensor& input, const States& states, bool training) const {
+  const std::string_view path = ModulePathScope::current();
+  check_float_activation(input, "the input");
+  check((input.dim() == 2 || input.dim() == 3) && input.size(-1) == options_.input_size, path, ": got an input of shape ", input.sizes(),
+        ", expected ", options_.batch_first ? "[batch, time, " : "[time, batch, ", options_.input_size, "] or [time, ", options_.input_size, "]");
+  const bool batched = input.dim() == 3, swapped = batched && options_.batch_first;
+  at::Tensor x = batched ? input.detach() : input.detach().unsqueeze(1);
+  if (swapped) x = x.transpose(0, 1);
+  x = x.contiguous();
+  const int64_t steps = x.size(0), batch = x.size(1);
+  check(steps > 0, path, ": got a sequence without elements, expected at least one time step");
+  States next = checked_states(states, batch, batched);
+  at::Tensor out = run(x.view({steps * batch, options_.input_size}), std::vector<int64_t>(steps, batch), next, training);
+  out = out.view({steps, batch, directions() * options_.hidden_size});
+  if (swapped) out = out.transpose(0, 1);
+  if (!batched) {
+    out = out.squeeze(1);
+    for (at::Tensor& state : next) state = state.squeeze(1);
+  }
+  return {out, next};
+}
+
+std::pair<torch::nn::utils::rnn::PackedSequence, States> RecurrentStack::forward_packed(
+    const torch::nn::utils::rnn::PackedSequence& input, const States& states, bool training) const {
+  const std::string_view path = ModulePathScope::current();
+  const at::Tensor &data = input.data(), sizes = input.batch_sizes().to(at::kLong).contiguous();
+  check_float_activation(data, "the packed input");
+  check(data.dim() == 2 && data.size(1) == options_.input_size, path, ": got packed data of shape ", data.sizes(), ", expected [..., ",
+        options_.input_size, "]");
+  const std::vector<int64_t> batch_sizes(sizes.const_data_ptr<int64_t>(), sizes.const_data_ptr<int64_t>() + sizes.numel());
+  check(!batch_sizes.empty() && batch_sizes.back() > 0 && std::is_sorted(batch_sizes.rbegin(), batch_sizes.rend()) &&
+            std::accumulate(batch_sizes.begin(), batch_sizes.end(), int64_t{0}) == data.size(0),
+        path, ": the batch sizes of the packed sequence do not fit its ", data.size(0), " rows; make it with pack_padded_sequence");
+  States ordered = states;
+  if (input.sorted_indices().defined()) {
+    for (at::Tensor& state : ordered) state = state.index_select(1, input.sorted_indices());
+  }
+  States next = checked_states(ordered, batch_sizes.front(), /*batched=*/true);
+  const at::Tensor out = run(data.detach().contiguous(), batch_sizes, next, training);
+  if (input.unsorted_indices().defined()) {
+    for (at::Tensor& state : next) state = state.index_select(1, input.unsorted_indices());
+  }
+  return {torch::nn::utils::rnn::PackedSequence(out, input.batch_sizes(), input.sorted_indices(), input.unsorted_indices()), next};
+}
+
+}  // namespace octet::nn::quantized
