@@ -1,6 +1,7 @@
 #include <octet/kernels/gemm.h>
 #include <octet/kernels/quantize.h>
 
+#include "kernels/reference.h"
 #include "kernels/test_support.h"
 
 namespace octet::kernels {
@@ -21,7 +22,7 @@ struct Options {
   Fill fill = Fill::random;
 };
 
-/// One product: guarded inputs, and the answers of plain loops over int64 and float.
+/// One product: guarded inputs, and the reference's answers.
 struct Problem {
   explicit Problem(const Options& o)
       : options(o),
@@ -43,15 +44,10 @@ struct Problem {
     }
     for (int64_t r = 0; r < o.m; ++r) {
       for (int64_t c = 0; c < o.n; ++c) {
-        const int64_t za = zero_point[o.per_row ? r : 0];
-        const int64_t zw = o.affine ? weight_zero_point[o.per_channel ? c : 0] : 0;
-        int64_t sum = 0;
-        for (int64_t i = 0; i < o.k; ++i) sum += (q[r * stride + i] - za) * (weight[c * o.k + i] - zw);
-        sums.push_back(sum);
-        float y = std::fma(static_cast<float>(sum), scale[o.per_row ? r : 0] * weight_scale[o.per_channel ? c : 0],
-                           o.bias ? bias[c] : 0.0f);
-        if (o.relu && y < 0.0f) y = 0.0f;
-        floats.push_back(y);
+        const int64_t row = o.per_row ? r : 0, channel = o.per_channel ? c : 0;
+        sums.push_back(reference::linear_sum(q.data() + r * stride, zero_point[row], weight.data() + c * o.k,
+                                             o.affine ? weight_zero_point[channel] : 0, o.k));
+        floats.push_back(reference::epilogue(sums.back(), scale[row], weight_scale[channel], o.bias ? bias[c] : 0.0f, o.relu));
       }
     }
   }

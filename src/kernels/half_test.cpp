@@ -1,26 +1,17 @@
 #include <octet/kernels/half.h>
 
-#include <array>
-#include <limits>
-
+#include "kernels/reference.h"
 #include "kernels/test_support.h"
 
 namespace octet::kernels {
 namespace {
 
+using reference::value_of;
 using test::bits;
 using test::for_each_isa;
 using test::GuardedArray;
 using test::Random;
 using test::random_floats;
-
-/// The value of a half that is not NaN, from the definition of the format.
-double value_of(half_bits half) {
-  const int exponent = half >> 10 & 31, mantissa = half & 1023;
-  const double sign = half & 0x8000 ? -1.0 : 1.0;
-  if (exponent == 31) return sign * std::numeric_limits<double>::infinity();
-  return sign * (exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24));
-}
 
 bool is_nan(half_bits half) { return (half & 0x7fff) > 0x7c00; }
 
@@ -84,21 +75,6 @@ TEST(Half, GivesTheSameBitsOnEveryIsaAndAtEveryLength) {
   });
 }
 
-/// The order of summation that half.h states.
-float documented_sum(const float* x, const half_bits* w, int64_t k) {
-  std::array<float, 16> part{};
-  const int64_t padded = (k + 15) / 16 * 16;
-  for (int64_t i = 0; i < padded; ++i) {
-    const float a = i < k ? x[i] : 0.0f;
-    const auto b = static_cast<float>(i < k ? value_of(w[i]) : 0.0);
-    part[i % 16] = std::fma(a, b, part[i % 16]);
-  }
-  for (const int width : {8, 4, 2, 1}) {
-    for (int l = 0; l < width; ++l) part[l] = part[l] + part[l + width];
-  }
-  return part[0];
-}
-
 TEST(HalfGemm, SumsInTheDocumentedOrderWhateverTheShape) {
   Random random(11);
   for (const int64_t rows : {1, 2, 3, 4, 5, 9}) {
@@ -111,8 +87,8 @@ TEST(HalfGemm, SumsInTheDocumentedOrderWhateverTheShape) {
           std::vector<float> expected;
           for (int64_t r = 0; r < rows; ++r) {
             for (int64_t c = 0; c < n; ++c) {
-              const float y = documented_sum(x.data() + r * k, weight.data() + c * k, k) + (relu ? 0.0f : bias[c]);
-              expected.push_back(relu ? std::max(y, 0.0f) : y);
+              const float y = reference::half_linear_sum(x.data() + r * k, weight.data() + c * k, k) + (relu ? 0.0f : bias[c]);
+              expected.push_back(relu ? reference::relu(y) : y);
             }
           }
           for_each_isa([&] {

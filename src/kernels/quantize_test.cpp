@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "kernels/reference.h"
 #include "kernels/test_support.h"
 
 namespace octet::kernels {
@@ -17,13 +18,6 @@ using test::random_integers;
 constexpr float kInf = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
-
-/// The formula, with its clamp in double, where nothing overflows.
-int64_t quantized(float x, const AffineQParams& p) {
-  const float scaled = x * (1.0f / p.scale);
-  if (std::isnan(scaled)) return p.quant_min;
-  return static_cast<int64_t>(std::clamp<double>(std::nearbyint(double{scaled}) + p.zero_point, p.quant_min, p.quant_max));
-}
 
 std::vector<float> awkward_values() {
   std::vector<float> values{0.0f, -0.0f, kInf, -kInf, kNaN, kDenormal, -kDenormal, 3e38f, -3e38f, 2147483648.0f, -2147483648.0f, 2147483520.0f};
@@ -43,10 +37,10 @@ void expect_quantized(const std::vector<AffineQParams>& grid) {
         const GuardedArray<float> x(std::vector<float>(values.end() - n, values.end()));
         const GuardedArray<Quantized> q(n);
         quantize(x.data(), n, p, q.data());
-        for (int64_t i = 0; i < n; ++i) ASSERT_EQ(q[i], quantized(x[i], p)) << x[i] << " at scale " << p.scale << " zero point " << p.zero_point;
+        for (int64_t i = 0; i < n; ++i) ASSERT_EQ(q[i], reference::quantize(x[i], p)) << x[i] << " at scale " << p.scale << " zero point " << p.zero_point;
         const GuardedArray<float> back(n);
         dequantize(q.data(), n, p, back.data());
-        for (int64_t i = 0; i < n; ++i) ASSERT_EQ(back[i], static_cast<float>(q[i] - p.zero_point) * p.scale);
+        for (int64_t i = 0; i < n; ++i) ASSERT_EQ(back[i], reference::dequantize(q[i], p));
       }
     }
   });
@@ -98,7 +92,7 @@ TEST(QuantizeRows, FillsThePaddingWithZerosAndSumsTheRows) {
           const AffineQParams p{scale[per_row ? r : 0], zero_point[per_row ? r : 0], 0, 127};
           int64_t sum = 0;
           for (int64_t c = 0; c < stride; ++c) {
-            const int64_t expected = c < columns ? quantized(x[r * columns + c], p) : 0;
+            const int64_t expected = c < columns ? reference::quantize(x[r * columns + c], p) : 0;
             ASSERT_EQ(q[r * stride + c], expected);
             sum += expected;
           }

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <octet/kernels/half.h>
+#include <octet/kernels/quantize.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+// The arithmetic of docs/arithmetic.md in plain loops: the spec. The kernels do not call it; the tests compare every ISA with
+// it at zero tolerance.
+
+namespace octet::kernels::reference {
+
+/// The exact sum of a row of activations and an output channel.
+inline int64_t linear_sum(const uint8_t* q, int64_t zero_point, const int8_t* weight, int64_t weight_zero_point, int64_t k) {
+  int64_t sum = 0;
+  for (int64_t i = 0; i < k; ++i) sum += (q[i] - zero_point) * (weight[i] - weight_zero_point);
+  return sum;
+}
+
+inline float relu(float x) { return x < 0.0f ? 0.0f : x; }
+
+/// The real number that a sum stands for. Sums fit int32, so float(sum) rounds once, from the exact value.
+inline float epilogue(int64_t sum, float scale, float weight_scale, float bias, bool with_relu) {
+  const float y = std::fma(static_cast<float>(sum), scale * weight_scale, bias);
+  return with_relu ? relu(y) : y;
+}
+
+/// Rounded and clamped in double, where nothing overflows on the way.
+inline int32_t quantize(float x, const AffineQParams& qparams) {
+  const float scaled = x * (1.0f / qparams.scale);
+  if (std::isnan(scaled)) return qparams.quant_min;
+  const double rounded = std::nearbyint(double{scaled}) + qparams.zero_point;
+  return static_cast<int32_t>(std::clamp<double>(rounded, qparams.quant_min, qparams.quant_max));
+}
+
+inline float dequantize(int32_t q, const AffineQParams& qparams) { return static_cast<float>(q - qparams.zero_point) * qparams.scale; }
+
+/// The value of a half that is not NaN, from the definition of the format.
+inline double value_of(half_bits half) {
+  const int exponent = half >> 10 & 31, mantissa = half & 1023;
+  const double sign = half & 0x8000 ? -1.0 : 1.0;
+  if (exponent == 31) return sign * std::numeric_limits<double>::infinity();
+  return sign * (exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24));
+}
+
+/// Sixteen partial sums over inputs padded with zeros, then added in halves.
+inline float half_linear_sum(const float* x, const half_bits* weight, int64_t k) {
+  std::array<float, 16> part{};
+  for (int64_t i = 0; i < (k + 15) / 16 * 16; ++i) {
+    const float a = i < k ? x[i] : 0.0f;
+    const auto b = static_cast<float>(i < k ? value_of(weight[i]) : 0.0);
+    part[i % 16] = std::fma(a, b, part[i % 16]);
+  }
+  for (const int width : {8, 4, 2, 1}) {
+    for (int l = 0; l < width; ++l) part[l] = part[l] + part[l + width];
+  }
+  return part[0];
+}
+
+}  // namespace octet::kernels::reference
