@@ -1,5 +1,5 @@
-// What the int8 engine reaches on this machine, for each ISA: multiply-adds a second (MAC/s) of products, values a second of
-// the rest. One thread; scale, zero point, bias and float output are included.
+// What the int8 engine reaches, for each ISA: multiply-adds a second (MAC/s) of products, values a
+// second of the rest. One thread; scale, zero point, bias and float output are included.
 
 #include <octet/kernels/elementwise.h>
 #include <octet/kernels/gemm.h>
@@ -21,7 +21,7 @@ struct Shape {
 };
 
 /// BERT-base layers, a GRU's hidden product, and a weight that no cache holds.
-const Shape kShapes[] = {{1, 768, 768},   {16, 768, 768},   {128, 768, 768}, {1, 3072, 768},   {16, 3072, 768},
+const Shape kShapes[] = {{1, 768, 768},    {16, 768, 768},   {128, 768, 768}, {1, 3072, 768}, {16, 3072, 768},
                          {128, 3072, 768}, {128, 768, 3072}, {1, 768, 256},   {1, 8192, 8192}};
 
 template <class T>
@@ -102,10 +102,14 @@ void register_benchmarks(Isa isa) {
     bench_values(state, isa, [](const float* x) { benchmark::DoNotOptimize(min_max(x, kValues)); });
   });
   add("quantize", [=](benchmark::State& state) {
-    bench_values(state, isa, [](const float* x) { quantize(x, kValues, {.scale = 0.04f, .zero_point = 128}, q.data()); });
+    bench_values(state, isa,
+                 [](const float* x) { quantize(x, kValues, {.scale = 0.04f, .zero_point = 128}, q.data()); });
   });
-  add("sigmoid", [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { sigmoid(x, kValues, y.data()); }); });
-  add("tanh", [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { tanh(x, kValues, y.data()); }); });
+  add("sigmoid", [=](benchmark::State& state) {
+    bench_values(state, isa, [](const float* x) { sigmoid(x, kValues, y.data()); });
+  });
+  add("tanh",
+      [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { tanh(x, kValues, y.data()); }); });
 }
 
 }  // namespace

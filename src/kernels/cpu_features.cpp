@@ -44,8 +44,7 @@ bool processor_supports(Isa isa) {
   const Registers leaf1 = cpuid(1, 0);
   const Registers leaf7 = cpuid(7, 0);
   const uint64_t states = enabled_states();
-  const bool avx2 =
-      has_all(leaf1.ecx, kFma | kAvx | kF16c) && has_all(leaf7.ebx, kAvx2) && has_all(states, kXmmYmm);
+  const bool avx2 = has_all(leaf1.ecx, kFma | kAvx | kF16c) && has_all(leaf7.ebx, kAvx2) && has_all(states, kXmmYmm);
   switch (isa) {
     case Isa::scalar: return true;
     case Isa::avx2: return avx2;

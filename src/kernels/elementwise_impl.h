@@ -9,12 +9,13 @@
 namespace octet::kernels {
 
 /// e^x for |x| <= 105; NaN gives NaN. Below the normal numbers and above the largest one it ends in 0 and inf.
-/// x = n ln 2 + r with |r| <= ln 2 / 2, and e^r = 1 + r + r^2 p(r), where p is a least-squares fit of its relative error.
+/// x = n ln 2 + r with |r| <= ln 2 / 2, and e^r = 1 + r + r^2 p(r), where p is a least-squares fit of its relative
+/// error.
 template <class Simd>
 typename Simd::Float exp(typename Simd::Float x) {
   using Float = typename Simd::Float;
   constexpr float kLog2E = 1.44269504f;
-  constexpr float kLn2High = 0.693359375f;      // 10 bits: its products with n are exact
+  constexpr float kLn2High = 0.693359375f;        // 10 bits: its products with n are exact
   constexpr float kLn2Low = -0.000212194440055f;  // ln 2 - kLn2High
   const typename Simd::Int n = Simd::round(Simd::mul(x, Simd::set(kLog2E)));
   const Float whole = Simd::to_float(n);
@@ -28,7 +29,7 @@ typename Simd::Float exp(typename Simd::Float x) {
   p = Simd::fma(p, Simd::mul(r, r), r);
   p = Simd::add(p, Simd::set(1.0f));
   // In two steps: 2^n itself may be out of range.
-  const typename Simd::Int n1 = Simd::half(n);
+  const typename Simd::Int n1 = Simd::halved(n);
   return Simd::mul(Simd::mul(p, Simd::power_of_two(n1)), Simd::power_of_two(Simd::sub(n, n1)));
 }
 
@@ -42,7 +43,8 @@ typename Simd::Float sigmoid(typename Simd::Float x) {
   return Simd::div(one, Simd::add(one, exp<Simd>(Simd::sub(Simd::set(0.0f), limited))));
 }
 
-/// With a = |x|: near zero a + a^3 p(a^2), where p is a least-squares fit; elsewhere 1 - 2 / (e^(2a) + 1). Then the sign of x.
+/// With a = |x|: near zero a + a^3 p(a^2), where p is a least-squares fit; elsewhere 1 - 2 / (e^(2a) + 1). Then the
+/// sign of x.
 template <class Simd>
 typename Simd::Float tanh(typename Simd::Float x) {
   using Float = typename Simd::Float;
@@ -71,12 +73,14 @@ typename Simd::Float relu(typename Simd::Float x) {
 
 template <class Simd>
 void sigmoid_all(const float* x, int64_t n, float* y) {
-  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) { Simd::store(y + i, sigmoid<Simd>(Simd::load(x + i, lanes)), lanes); });
+  for_each_vector<Simd>(
+      n, [&](int64_t i, auto lanes) { Simd::store(y + i, sigmoid<Simd>(Simd::load(x + i, lanes)), lanes); });
 }
 
 template <class Simd>
 void tanh_all(const float* x, int64_t n, float* y) {
-  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) { Simd::store(y + i, tanh<Simd>(Simd::load(x + i, lanes)), lanes); });
+  for_each_vector<Simd>(
+      n, [&](int64_t i, auto lanes) { Simd::store(y + i, tanh<Simd>(Simd::load(x + i, lanes)), lanes); });
 }
 
 }  // namespace octet::kernels

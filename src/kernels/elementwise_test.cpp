@@ -28,7 +28,8 @@ const Function kFunctions[] = {
 /// Values of every sign, exponent and leading mantissa bits: NaNs, infinities and denormals among them.
 std::vector<float> all_over_the_line() {
   std::vector<float> values;
-  for (uint64_t pattern = 0; pattern <= 0xffffffff; pattern += 9973) values.push_back(std::bit_cast<float>(static_cast<uint32_t>(pattern)));
+  for (uint64_t pattern = 0; pattern <= 0xffffffff; pattern += 9973)
+    values.push_back(std::bit_cast<float>(static_cast<uint32_t>(pattern)));
   for (int i = -110'000; i <= 110'000; ++i) values.push_back(static_cast<float>(i) * 0.001f);
   values.insert(values.end(), {0.0f, -0.0f, kInf, -kInf, kNaN, 0.625f, std::nextafter(0.625f, 0.0f), -88.5f, -103.9f});
   return values;

@@ -15,7 +15,8 @@ static_assert(kColumns == PackedWeight::kPanelColumns);
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-void check_arguments(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& qparams) {
+void check_arguments(const QuantizedActivations& activations, const PackedWeight& weight,
+                     const WeightQParams& qparams) {
   check(activations.rows >= 0, "gemm: rows must not be negative, got ", activations.rows);
   check(activations.q.stride >= weight.padded_k(), "gemm: activations' stride is ", activations.q.stride,
         " bytes, but the kernels read PackedWeight::padded_k() = ", weight.padded_k(), " bytes of each row");
@@ -27,10 +28,11 @@ void check_arguments(const QuantizedActivations& activations, const PackedWeight
   }
   if (!qparams.zero_point || weight.n() == 0) return;
   check(weight.k() <= PackedWeight::kMaxAffineDepth, "gemm: with weight zero points k must be at most ",
-        PackedWeight::kMaxAffineDepth, ", got ", weight.k(), ": a longer sum may not fit int32; quantize the weights symmetrically");
+        PackedWeight::kMaxAffineDepth, ", got ", weight.k(),
+        ": a longer sum may not fit int32; quantize the weights symmetrically");
   for (int64_t c = 0; c < (qparams.per_channel ? weight.n() : 1); ++c) {
-    check(-128 <= qparams.zero_point[c] && qparams.zero_point[c] <= 127, "gemm: weights' zero point ", qparams.zero_point[c],
-          " of channel ", c, " is not in -128 .. 127");
+    check(-128 <= qparams.zero_point[c] && qparams.zero_point[c] <= 127, "gemm: weights' zero point ",
+          qparams.zero_point[c], " of channel ", c, " is not in -128 .. 127");
   }
 }
 
@@ -113,8 +115,8 @@ void gemm(const QuantizedActivations& activations, const PackedWeight& weight, c
   run(activations, weight, weight_qparams, epilogue, out, parallel_for, &KernelTable::finish_float);
 }
 
-void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
-                Matrix<int32_t> out, ParallelFor parallel_for) {
+void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight,
+                const WeightQParams& weight_qparams, Matrix<int32_t> out, ParallelFor parallel_for) {
   run(activations, weight, weight_qparams, Epilogue{}, out, parallel_for, &KernelTable::finish_int32);
 }
 

@@ -17,7 +17,8 @@ half_bits float_to_half(float value) {
   if (magnitude > 0x7f800000) return static_cast<half_bits>(sign | 0x7e00 | (magnitude >> 13 & 0x3ff));  // NaN
   if (magnitude >= 0x477ff000) return static_cast<half_bits>(sign | 0x7c00);  // 65520 and more round to infinity
   if (magnitude < 0x38800000) {
-    // Below 2^-14 halves are multiples of 2^-24. Adding 0.5, whose last place is worth 2^-24, makes the FPU round to them.
+    // Below 2^-14 halves are multiples of 2^-24. Adding 0.5, whose last place is worth 2^-24, makes the FPU round to
+    // them.
     const float aligned = std::bit_cast<float>(magnitude) + 0.5f;
     return static_cast<half_bits>(sign | (std::bit_cast<uint32_t>(aligned) - std::bit_cast<uint32_t>(0.5f)));
   }
@@ -44,17 +45,20 @@ float half_to_float(half_bits value) {
 
 void float_to_half(const float* x, int64_t n, half_bits* y, ParallelFor parallel_for) {
   const KernelTable& table = kernels();
-  parallel_for(0, n, kElementsPerTask, [&](int64_t begin, int64_t end) { table.float_to_half(x + begin, end - begin, y + begin); });
+  parallel_for(0, n, kElementsPerTask,
+               [&](int64_t begin, int64_t end) { table.float_to_half(x + begin, end - begin, y + begin); });
 }
 
 void half_to_float(const half_bits* x, int64_t n, float* y, ParallelFor parallel_for) {
   const KernelTable& table = kernels();
-  parallel_for(0, n, kElementsPerTask, [&](int64_t begin, int64_t end) { table.half_to_float(x + begin, end - begin, y + begin); });
+  parallel_for(0, n, kElementsPerTask,
+               [&](int64_t begin, int64_t end) { table.half_to_float(x + begin, end - begin, y + begin); });
 }
 
 void half_gemm(Matrix<const float> x, int64_t rows, Matrix<const half_bits> weight, int64_t n, int64_t k,
                const Epilogue& epilogue, Matrix<float> out, ParallelFor parallel_for) {
-  check(rows >= 0 && n >= 0 && k >= 0, "half_gemm: sizes must not be negative, got rows = ", rows, ", n = ", n, ", k = ", k);
+  check(rows >= 0 && n >= 0 && k >= 0, "half_gemm: sizes must not be negative, got rows = ", rows, ", n = ", n,
+        ", k = ", k);
   const KernelTable& table = kernels();
   const std::vector<float> zeros(epilogue.bias ? 0 : kHalfColumns);
   const int64_t groups = (n + kHalfColumns - 1) / kHalfColumns;
@@ -62,7 +66,8 @@ void half_gemm(Matrix<const float> x, int64_t rows, Matrix<const half_bits> weig
     for (int64_t group = begin; group < end; ++group) {
       const int64_t column = group * kHalfColumns;
       table.half_gemm({x.data, x.stride, rows, weight.row(column), weight.stride, std::min(kHalfColumns, n - column), k,
-                       epilogue.bias ? epilogue.bias + column : zeros.data(), epilogue.relu, out.data + column, out.stride});
+                       epilogue.bias ? epilogue.bias + column : zeros.data(), epilogue.relu, out.data + column,
+                       out.stride});
     }
   });
 }

@@ -41,8 +41,8 @@ TEST(Half, EveryHalfSurvivesTheRoundTrip) {
 }
 
 TEST(Half, RoundsToTheNearestEvenHalf) {
-  // Between each pair of neighbours (65536 standing for what is beyond the largest): the middle goes to the even one, what is
-  // next to it to the nearer one.
+  // Between each pair of neighbours (65536 standing for what is beyond the largest): the middle goes to the even one,
+  // what is next to it to the nearer one.
   for_each_isa([&] {
     std::vector<float> x;
     std::vector<half_bits> expected;
@@ -61,7 +61,8 @@ TEST(Half, RoundsToTheNearestEvenHalf) {
 
 TEST(Half, GivesTheSameBitsOnEveryIsaAndAtEveryLength) {
   std::vector<float> x;
-  for (uint64_t pattern = 0; pattern <= 0xffffffff; pattern += 99'991) x.push_back(std::bit_cast<float>(static_cast<uint32_t>(pattern)));
+  for (uint64_t pattern = 0; pattern <= 0xffffffff; pattern += 99'991)
+    x.push_back(std::bit_cast<float>(static_cast<uint32_t>(pattern)));
   for_each_isa([&] {
     for (const int64_t n : {1, 7, 8, 9, static_cast<int>(x.size())}) {
       const GuardedArray<float> input(std::vector<float>(x.end() - n, x.end()));
@@ -70,7 +71,8 @@ TEST(Half, GivesTheSameBitsOnEveryIsaAndAtEveryLength) {
       for (int64_t i = 0; i < n; ++i) ASSERT_EQ(halves[i], float_to_half(input[i])) << input[i];
       const GuardedArray<float> back(n);
       half_to_float(halves.data(), n, back.data());
-      for (int64_t i = 0; i < n; ++i) ASSERT_EQ(std::bit_cast<uint32_t>(back[i]), std::bit_cast<uint32_t>(half_to_float(halves[i])));
+      for (int64_t i = 0; i < n; ++i)
+        ASSERT_EQ(std::bit_cast<uint32_t>(back[i]), std::bit_cast<uint32_t>(half_to_float(halves[i])));
     }
   });
 }
@@ -80,21 +82,24 @@ TEST(HalfGemm, SumsInTheDocumentedOrderWhateverTheShape) {
   for (const int64_t rows : {1, 2, 3, 4, 5, 9}) {
     for (const int64_t n : {1, 3, 4, 7, 12}) {
       for (const int64_t k : {0, 1, 15, 16, 17, 50}) {
-        const GuardedArray<float> x(random_floats(random, rows * k, -2.0f, 2.0f)), bias(random_floats(random, n, -1.0f, 1.0f));
+        const GuardedArray<float> x(random_floats(random, rows * k, -2.0f, 2.0f)),
+            bias(random_floats(random, n, -1.0f, 1.0f));
         const GuardedArray<half_bits> weight(n * k);
         for (int64_t i = 0; i < n * k; ++i) weight[i] = float_to_half(random_floats(random, 1, -1.0f, 1.0f)[0]);
         for (const bool relu : {false, true}) {
           std::vector<float> expected;
           for (int64_t r = 0; r < rows; ++r) {
             for (int64_t c = 0; c < n; ++c) {
-              const float y = reference::half_linear_sum(x.data() + r * k, weight.data() + c * k, k) + (relu ? 0.0f : bias[c]);
+              const float y =
+                  reference::half_linear_sum(x.data() + r * k, weight.data() + c * k, k) + (relu ? 0.0f : bias[c]);
               expected.push_back(relu ? reference::relu(y) : y);
             }
           }
           for_each_isa([&] {
             for (const ParallelFor parallel_for : {serial_for, test::three_threads_for}) {
               const GuardedArray<float> out(rows * n);
-              half_gemm({x.data(), k}, rows, {weight.data(), k}, n, k, {relu ? nullptr : bias.data(), relu}, {out.data(), n}, parallel_for);
+              half_gemm({x.data(), k}, rows, {weight.data(), k}, n, k, {relu ? nullptr : bias.data(), relu},
+                        {out.data(), n}, parallel_for);
               ASSERT_EQ(bits(out.values()), bits(expected)) << rows << " x " << n << " x " << k;
             }
           });

@@ -42,7 +42,8 @@ const KernelTable& table_named(std::string_view wanted, std::string_view who) {
   }
   throw std::runtime_error(std::string(who) + " \"" + std::string(wanted) +
                            "\" is not an instruction set that this build has kernels for and this processor supports; "
-                           "available: " + available);
+                           "available: " +
+                           available);
 }
 
 const KernelTable& default_table() {

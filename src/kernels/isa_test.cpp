@@ -21,7 +21,8 @@ namespace {
     sigmoid(&x, 1, &x);
     uint64_t calls = 0;
     for (const Isa other : available_isas()) calls += served_calls(other);
-    std::fprintf(stderr, "%s served %d of %d", std::string(name(isa)).c_str(), static_cast<int>(served_calls(isa)), static_cast<int>(calls));
+    std::fprintf(stderr, "%s served %d of %d", std::string(name(isa)).c_str(), static_cast<int>(served_calls(isa)),
+                 static_cast<int>(calls));
     std::exit(0);
   } catch (const std::runtime_error& error) {
     std::fputs(error.what(), stderr);
@@ -39,7 +40,8 @@ TEST(IsaDeathTest, TheEnvironmentForcesThePathThatRuns) {
 
 TEST(IsaDeathTest, AnUnknownNameInTheEnvironmentListsWhatIsAvailable) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_EXIT(exit_with_forced_isa("avx1024"), ::testing::ExitedWithCode(1), "OCTET_ISA \"avx1024\" is not .*available: scalar");
+  EXPECT_EXIT(exit_with_forced_isa("avx1024"), ::testing::ExitedWithCode(1),
+              "OCTET_ISA \"avx1024\" is not .*available: scalar");
 }
 
 TEST(Isa, TheBestAvailablePathIsTheDefault) {

@@ -4,9 +4,9 @@
 
 #include <cstdint>
 
-// What each ISA offers to the ISA-independent code around it. The files that are compiled with an ISA's flags include this
-// header and templates over their own Simd type, and nothing that defines an inline function without that type: such a
-// function could be emitted with the ISA's instructions and then be picked by the linker for everyone.
+// What each ISA offers to the ISA-independent code around it. The files that are compiled with an ISA's flags include
+// this header and templates over their own Simd type, and nothing that defines an inline function without that type:
+// such a function could be emitted with the ISA's instructions and then be picked by the linker for everyone.
 
 namespace octet::kernels {
 

@@ -4,8 +4,9 @@
 namespace octet::kernels {
 namespace {
 
-/// Rows x 16 columns. vpmaddubsw would saturate, so the bytes are widened: of each 16-bit lane, the even byte (k, k + 2) and
-/// the odd byte (k + 1, k + 3) make an operand of vpmaddwd each, whose 32-bit sums then belong to one column. Exact.
+/// Rows x 16 columns. vpmaddubsw would saturate, so the bytes are widened: of each 16-bit lane, the even byte (k, k +
+/// 2) and the odd byte (k + 1, k + 3) make an operand of vpmaddwd each, whose 32-bit sums then belong to one column.
+/// Exact.
 template <int Rows>
 void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums) {
   constexpr int kVectors = 2;
@@ -41,7 +42,8 @@ void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * kColumns) + v, acc[r][v]);
+    for (int v = 0; v < kVectors; ++v)
+      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * kColumns) + v, acc[r][v]);
   }
 }
 

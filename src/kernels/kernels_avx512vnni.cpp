@@ -9,7 +9,8 @@ namespace {
 
 /// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
 template <int Rows, int Panels>
-void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums, int64_t panel_rows) {
+void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums,
+                     int64_t panel_rows) {
   const int64_t panel_bytes = padded_k * kColumns;
   __m512i acc[Rows][Panels];
 #pragma GCC unroll 16
@@ -51,7 +52,8 @@ void accumulate(const AccumulateArgs& args) {
   const Tile* tiles = args.panel_count == 2 ? kTiles<2> : kTiles<1>;
   for (int64_t row = 0; row < args.rows; row += kTileRows) {
     const int64_t rows = args.rows - row < kTileRows ? args.rows - row : kTileRows;
-    tiles[rows - 1](args.a + row * args.a_stride, args.a_stride, args.panels, args.padded_k, args.sums + row * kColumns, args.rows);
+    tiles[rows - 1](args.a + row * args.a_stride, args.a_stride, args.panels, args.padded_k, args.sums + row * kColumns,
+                    args.rows);
   }
 }
 

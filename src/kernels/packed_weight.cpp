@@ -45,7 +45,8 @@ int64_t PackedWeight::bytes() const {
 
 void PackedWeight::unpack(int8_t* weight) const {
   for (int64_t c = 0; c < n_; ++c) {
-    for (int64_t i = 0; i < k_; ++i) weight[c * k_ + i] = panel(c / kPanelColumns)[offset_in_panel(c % kPanelColumns, i)];
+    for (int64_t i = 0; i < k_; ++i)
+      weight[c * k_ + i] = panel(c / kPanelColumns)[offset_in_panel(c % kPanelColumns, i)];
   }
 }
 

@@ -56,7 +56,8 @@ int32_t quantize(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q
       const auto v = quantized(x + whole, lanes);
       Simd::store_low_bytes(q + whole, v, lanes);
       Simd::store(rest, v, AllLanes{});
-      for (int64_t l = 0; l < lanes.count; ++l) sum = static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(rest[l]));
+      for (int64_t l = 0; l < lanes.count; ++l)
+        sum = static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(rest[l]));
     }
   }
   return sum;

@@ -49,11 +49,13 @@ TEST(Recurrent, LstmCellFollowsItsFormula) {
     for (const int64_t hidden : {1, 7, 8, 9, 20}) {
       const Inputs in(kRows, hidden, 4);
       const GuardedArray<float> c_out(kRows * hidden), h_out(kRows * hidden);
-      lstm_cell(kRows, hidden, in.x_gates(), in.h_gates(), {in.state.data(), hidden}, {c_out.data(), hidden}, {h_out.data(), hidden},
-                test::three_threads_for);
+      lstm_cell(kRows, hidden, in.x_gates(), in.h_gates(), {in.state.data(), hidden}, {c_out.data(), hidden},
+                {h_out.data(), hidden}, test::three_threads_for);
       for (int64_t r = 0; r < kRows; ++r) {
         for (int64_t j = 0; j < hidden; ++j) {
-          const auto gate = [&](int64_t index) { return in.x_gate(r, index * hidden + j) + in.h_gate(r, index * hidden + j); };
+          const auto gate = [&](int64_t index) {
+            return in.x_gate(r, index * hidden + j) + in.h_gate(r, index * hidden + j);
+          };
           const float kept = sigmoid_of(gate(1)) * in.state[r * hidden + j];
           const float added = sigmoid_of(gate(0)) * tanh_of(gate(2));
           const float c = kept + added;
@@ -70,7 +72,8 @@ TEST(Recurrent, GruCellFollowsItsFormula) {
     for (const int64_t hidden : {1, 7, 8, 9, 20}) {
       const Inputs in(kRows, hidden, 3);
       const GuardedArray<float> h_out(kRows * hidden);
-      gru_cell(kRows, hidden, in.x_gates(), in.h_gates(), {in.state.data(), hidden}, {h_out.data(), hidden}, test::three_threads_for);
+      gru_cell(kRows, hidden, in.x_gates(), in.h_gates(), {in.state.data(), hidden}, {h_out.data(), hidden},
+               test::three_threads_for);
       for (int64_t r = 0; r < kRows; ++r) {
         for (int64_t j = 0; j < hidden; ++j) {
           const float reset = sigmoid_of(in.x_gate(r, j) + in.h_gate(r, j));
@@ -95,7 +98,8 @@ TEST(Recurrent, RnnCellFollowsItsFormula) {
         for (int64_t r = 0; r < kRows; ++r) {
           for (int64_t j = 0; j < hidden; ++j) {
             const float sum = in.x_gate(r, j) + in.h_gate(r, j);
-            ASSERT_EQ(h_out[r * hidden + j], nonlinearity == RnnNonlinearity::tanh ? tanh_of(sum) : std::max(sum, 0.0f));
+            ASSERT_EQ(h_out[r * hidden + j],
+                      nonlinearity == RnnNonlinearity::tanh ? tanh_of(sum) : std::max(sum, 0.0f));
           }
         }
       }
@@ -108,8 +112,10 @@ TEST(Recurrent, ReplacesTheStateInPlace) {
   for_each_isa([&] {
     const Inputs lstm(kRows, hidden, 4);
     std::vector<float> c(kRows * hidden), h(kRows * hidden), in_place = lstm.state.values(), h2(kRows * hidden);
-    lstm_cell(kRows, hidden, lstm.x_gates(), lstm.h_gates(), {lstm.state.data(), hidden}, {c.data(), hidden}, {h.data(), hidden});
-    lstm_cell(kRows, hidden, lstm.x_gates(), lstm.h_gates(), {in_place.data(), hidden}, {in_place.data(), hidden}, {h2.data(), hidden});
+    lstm_cell(kRows, hidden, lstm.x_gates(), lstm.h_gates(), {lstm.state.data(), hidden}, {c.data(), hidden},
+              {h.data(), hidden});
+    lstm_cell(kRows, hidden, lstm.x_gates(), lstm.h_gates(), {in_place.data(), hidden}, {in_place.data(), hidden},
+              {h2.data(), hidden});
     EXPECT_EQ(bits(in_place), bits(c));
     EXPECT_EQ(bits(h2), bits(h));
 

@@ -9,13 +9,14 @@
 #include <cstdint>
 #include <limits>
 
-// The arithmetic of docs/arithmetic.md in plain loops: the spec. The kernels do not call it; the tests compare every ISA with
-// it at zero tolerance.
+// The arithmetic of docs/arithmetic.md in plain loops: the spec. The kernels do not call it; the tests compare every
+// ISA with it at zero tolerance.
 
 namespace octet::kernels::reference {
 
 /// The exact sum of a row of activations and an output channel.
-inline int64_t linear_sum(const uint8_t* q, int64_t zero_point, const int8_t* weight, int64_t weight_zero_point, int64_t k) {
+inline int64_t linear_sum(const uint8_t* q, int64_t zero_point, const int8_t* weight, int64_t weight_zero_point,
+                          int64_t k) {
   int64_t sum = 0;
   for (int64_t i = 0; i < k; ++i) sum += (q[i] - zero_point) * (weight[i] - weight_zero_point);
   return sum;
@@ -37,7 +38,9 @@ inline int32_t quantize(float x, const AffineQParams& qparams) {
   return static_cast<int32_t>(std::clamp<double>(rounded, qparams.quant_min, qparams.quant_max));
 }
 
-inline float dequantize(int32_t q, const AffineQParams& qparams) { return static_cast<float>(q - qparams.zero_point) * qparams.scale; }
+inline float dequantize(int32_t q, const AffineQParams& qparams) {
+  return static_cast<float>(q - qparams.zero_point) * qparams.scale;
+}
 
 /// The value of a half that is not NaN, from the definition of the format.
 inline double value_of(half_bits half) {

@@ -68,7 +68,9 @@ struct Avx2Simd {
   static Float copy_sign(Float magnitude, Float sign) {
     return _mm256_or_ps(abs(magnitude), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
   }
-  static Float select_less(Float a, Float b, Float x, Float y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+  static Float select_less(Float a, Float b, Float x, Float y) {
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+  }
   static Int round(Float a) { return _mm256_cvtps_epi32(a); }
   static Float to_float(Int a) { return _mm256_cvtepi32_ps(a); }
   static Float power_of_two(Int a) {
@@ -78,7 +80,7 @@ struct Avx2Simd {
   static Int add(Int a, Int b) { return _mm256_add_epi32(a, b); }
   static Int sub(Int a, Int b) { return _mm256_sub_epi32(a, b); }
   static Int mul(Int a, Int b) { return _mm256_mullo_epi32(a, b); }
-  static Int half(Int a) { return _mm256_srai_epi32(a, 1); }
+  static Int halved(Int a) { return _mm256_srai_epi32(a, 1); }
 
   static int32_t sum(Int a) {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -112,7 +114,8 @@ struct Avx2Simd {
   static constexpr int64_t count(FirstLanes lanes) { return lanes.count; }
 
   static __m256i mask(FirstLanes lanes) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(lanes.count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(lanes.count)),
+                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
 
   template <class Lanes>

@@ -54,7 +54,7 @@ struct ScalarSimd {
   static Int sub(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b)); }
   static Int mul(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b)); }
   /// floor(a / 2)
-  static Int half(Int a) { return a >> 1; }
+  static Int halved(Int a) { return a >> 1; }
 
   static int32_t sum(Int a) { return a; }
   static float lowest(Float a) { return a; }

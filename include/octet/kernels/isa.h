@@ -19,13 +19,14 @@ std::string_view name(Isa isa);
 /// The paths that were built into this binary and that this processor and its operating system support, the best last.
 const std::vector<Isa>& available_isas();
 
-/// The path that kernels run: the best one available, unless the environment variable OCTET_ISA (read once) or a ScopedIsa
-/// names another.
-/// @throws std::runtime_error if OCTET_ISA names a path that is unknown or not available here; the text lists those that are.
+/// The path that kernels run: the best one available, unless the environment variable OCTET_ISA (read once) or a
+/// ScopedIsa names another.
+/// @throws std::runtime_error if OCTET_ISA names a path that is unknown or not available here; the text lists those
+/// that are.
 Isa selected_isa();
 
-/// Makes every kernel of the process run one path for as long as the object lives. Meant for tests and benchmarks; objects
-/// nest, and must not be created while another thread is inside a kernel.
+/// Makes every kernel of the process run one path for as long as the object lives. Meant for tests and benchmarks;
+/// objects nest, and must not be created while another thread is inside a kernel.
 class ScopedIsa {
  public:
   /// @throws std::runtime_error if the path is not available here

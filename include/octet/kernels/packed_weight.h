@@ -5,9 +5,9 @@
 
 namespace octet::kernels {
 
-/// A signed 8-bit weight matrix, laid out once for the GEMM kernels of every ISA: panels of 16 columns (output channels), each
-/// panel `[padded_k / 4][16][4]`, so that four consecutive k of a column fill one 32-bit lane; zeros where k or n is padded.
-/// Immutable; copies share the storage, and any number of threads may use it at once.
+/// A signed 8-bit weight matrix, laid out once for the GEMM kernels of every ISA: panels of 16 columns (output
+/// channels), each panel `[padded_k / 4][16][4]`, so that four consecutive k of a column fill one 32-bit lane; zeros
+/// where k or n is padded. Immutable; copies share the storage, and any number of threads may use it at once.
 class PackedWeight {
  public:
   static constexpr int64_t kPanelColumns = 16;

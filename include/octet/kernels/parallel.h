@@ -19,9 +19,9 @@ class RangeBody {
   void (*call_)(const void*, int64_t, int64_t);
 };
 
-/// How a kernel spreads its work: calls `body` on ranges that together are [begin, end) and do not overlap, from any threads,
-/// and returns when all are done. Ranges of fewer than `grain_size` items are not worth a thread. at::parallel_for has this
-/// contract. The results never depend on how the range is cut.
+/// How a kernel spreads its work: calls `body` on ranges that together are [begin, end) and do not overlap, from any
+/// threads, and returns when all are done. Ranges of fewer than `grain_size` items are not worth a thread.
+/// at::parallel_for has this contract. The results never depend on how the range is cut.
 using ParallelFor = void (*)(int64_t begin, int64_t end, int64_t grain_size, RangeBody body);
 
 /// The ParallelFor that stays in the calling thread.
