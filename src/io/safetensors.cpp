@@ -58,8 +58,8 @@ std::vector<ElementType> element_types() {
   return types;
 }
 
-/// Where the data begins is what is between the size of the header and the first tensor.
-Header read_header(const InputFile& file, uint64_t& data_begin) {
+/// The JSON text of the header; the data begins right after it.
+std::string read_header_text(const InputFile& file) {
   uint64_t size = 0;
   check(file.size() >= sizeof(size), "it has ", file.size(),
         " bytes; expected at least 8, which tell the size of the header", safetensors::kTruncated);
@@ -70,8 +70,7 @@ Header read_header(const InputFile& file, uint64_t& data_begin) {
   check(size <= rest, "its header is said to have ", size, " bytes, but only ", rest, " follow", safetensors::kTruncated);
   std::string text(size, '\0');
   file.read(sizeof(size), text.data(), size);
-  data_begin = sizeof(size) + size;
-  return safetensors::parse_header(text, rest - size, element_types());
+  return text;
 }
 
 at::Tensor read_tensor(const InputFile& file, uint64_t data_begin, const Entry& entry) {
@@ -131,8 +130,9 @@ auto with_path(std::string_view what, const std::filesystem::path& path, const A
 Safetensors read_safetensors(const std::filesystem::path& path) {
   return with_path("Cannot read ", path, [&] {
     const InputFile file(path);
-    uint64_t data_begin = 0;
-    Header header = read_header(file, data_begin);
+    const std::string text = read_header_text(file);
+    const uint64_t data_begin = sizeof(uint64_t) + text.size();
+    Header header = safetensors::parse_header(text, file.size() - data_begin, element_types());
     Safetensors content{.tensors = {}, .metadata = std::move(header.metadata)};
     content.tensors.reserve(header.entries.size());
     for (const Entry& entry : header.entries) content.tensors.insert(entry.name, read_tensor(file, data_begin, entry));
