@@ -26,7 +26,7 @@ enum class QScheme : uint8_t {
   per_tensor_symmetric,
   per_channel_affine,
   per_channel_symmetric,
-  per_channel_affine_float_qparams,  ///< the zero point is a float: q = round(x / scale + zero_point)
+  per_channel_affine_float_qparams,  ///< the zero point is a float too: x = (q - zero_point) * scale, zero_point = -min / scale
 };
 
 /// `octet::quint8`, `octet::per_tensor_affine` and so on, as `torch.quint8` in Python.
