@@ -7,10 +7,10 @@ namespace {
 thread_local const ModulePathScope* innermost = nullptr;
 }  // namespace
 
-ModulePathScope::ModulePathScope(std::string path) : path_(std::move(path)), outer_(std::exchange(innermost, this)) {}
+ModulePathScope::ModulePathScope(std::string_view path) : path_(path), outer_(std::exchange(innermost, this)) {}
 
 ModulePathScope::~ModulePathScope() { innermost = outer_; }
 
-std::string_view ModulePathScope::current() { return innermost ? std::string_view(innermost->path_) : std::string_view(); }
+std::string_view ModulePathScope::current() { return innermost ? innermost->path_ : std::string_view(); }
 
 }  // namespace octet

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <string>
 #include <string_view>
 
 namespace octet {
@@ -9,8 +8,8 @@ namespace octet {
 /// The scopes of a thread nest; each must end on the thread, and in the reverse of the order, that it began in.
 class ModulePathScope {
  public:
-  /// @param path  as in named_modules(): "encoder.layers.0.fc"
-  explicit ModulePathScope(std::string path);
+  /// @param path  as in named_modules(): "encoder.layers.0.fc"; must outlive the scope
+  explicit ModulePathScope(std::string_view path);
   ~ModulePathScope();
   ModulePathScope(const ModulePathScope&) = delete;
   ModulePathScope& operator=(const ModulePathScope&) = delete;
@@ -19,7 +18,7 @@ class ModulePathScope {
   static std::string_view current();
 
  private:
-  std::string path_;
+  std::string_view path_;
   const ModulePathScope* outer_;
 };
 
