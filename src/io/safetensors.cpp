@@ -133,7 +133,8 @@ Safetensors read_safetensors(const std::filesystem::path& path) {
     const std::string text = read_header_text(file);
     const uint64_t data_begin = sizeof(uint64_t) + text.size();
     Header header = safetensors::parse_header(text, file.size() - data_begin, element_types());
-    Safetensors content{.tensors = {}, .metadata = std::move(header.metadata)};
+    Safetensors content;
+    content.metadata = std::move(header.metadata);
     content.tensors.reserve(header.entries.size());
     for (const Entry& entry : header.entries) content.tensors.insert(entry.name, read_tensor(file, data_begin, entry));
     return content;

@@ -185,8 +185,14 @@ std::string json_text(const std::string& what, const std::string& text) {
   try {
     return json(text).dump();
   } catch (const json::type_error&) {
-    fail(what, " is not UTF-8, which the safetensors format demands: rename it");
+    fail(what, " is not UTF-8, which the safetensors format demands: change it");
   }
+}
+
+/// Adds a pair to `object`, the text of a JSON object that is still open.
+void append_pair(std::string& object, const std::string& key, const std::string& value) {
+  if (object.back() != '{') object += ',';
+  object.append(key).append(":").append(value);
 }
 
 }  // namespace
@@ -225,22 +231,21 @@ Header parse_header(std::string_view text, uint64_t data_bytes, std::span<const 
 
 std::string format_header(const Header& header) {
   std::string text = "{";
-  const auto next = [&] { return text.size() == 1 ? "" : ","; };
   if (!header.metadata.empty()) {
-    std::string pairs;
+    std::string pairs = "{";
     for (const auto& [key, value] : header.metadata) {
-      pairs += (pairs.empty() ? "" : ",") + json_text("a key of the metadata", key) + ":" +
-               json_text("the metadata's " + in_quotes(key), value);
+      append_pair(pairs, json_text("the key " + in_quotes(key) + " of the metadata", key),
+                  json_text("the metadata's " + in_quotes(key), value));
     }
-    text += json(kMetadataKey).dump() + ":{" + pairs + "}";
+    append_pair(text, json(kMetadataKey).dump(), pairs + '}');
   }
   for (const Entry& entry : header.entries) {
     check(entry.name != kMetadataKey, "a tensor is named ", in_quotes(entry.name),
           ", which the safetensors format keeps for its metadata: rename it");
     const json fields = {{"dtype", entry.dtype}, {"shape", entry.shape}, {"data_offsets", {entry.begin, entry.end}}};
-    text += next() + json_text("the name of tensor " + in_quotes(entry.name), entry.name) + ":" + fields.dump();
+    append_pair(text, json_text("the name of tensor " + in_quotes(entry.name), entry.name), fields.dump());
   }
-  text += "}";
+  text += '}';
   text.resize((text.size() + 7) / 8 * 8, ' ');
   check(text.size() <= kMaxHeaderBytes, "the header would have ", text.size(), " bytes; the safetensors format allows ",
         kMaxHeaderBytes, ": write the tensors or the metadata to several files");
