@@ -171,12 +171,11 @@ void check_offsets(const std::vector<Entry>& entries, uint64_t data_bytes) {
   std::ranges::sort(by_offset, {}, [](const Entry* entry) { return std::pair(entry->begin, entry->end); });
   uint64_t end = 0;
   for (const Entry* entry : by_offset) {
-    check(entry->begin == end, "the data of tensor ", in_quotes(entry->name), " begins at byte ", entry->begin, "; expected ", end,
-          ", where the tensor before it ends", kDamaged);
+    check(entry->begin == end, "the data of tensor ", in_quotes(entry->name), " begins at byte ", entry->begin, "; expected ",
+          end, ", where the tensor before it ends", kDamaged);
     end = entry->end;
   }
-  check(end <= data_bytes, "the tensors need ", end, " bytes of data, but the file has only ", data_bytes,
-        kTruncated);
+  check(end <= data_bytes, "the tensors need ", end, " bytes of data, but the file has only ", data_bytes, kTruncated);
   check(end == data_bytes, "the file has ", data_bytes, " bytes of data, but the tensors need only ", end, kDamaged);
 }
 
@@ -199,8 +198,8 @@ void append_pair(std::string& object, const std::string& key, const std::string&
 
 std::string in_quotes(std::string_view text) {
   constexpr size_t kLongest = 100;
-  if (text.size() <= kLongest) return c10::str("\"", text, "\"");
-  return c10::str("\"", text.substr(0, kLongest), "...\" (", text.size(), " bytes)");
+  std::string quoted = json(text.substr(0, kLongest)).dump(-1, ' ', false, json::error_handler_t::replace);
+  return text.size() <= kLongest ? quoted : c10::str(quoted, "... (", text.size(), " bytes)");
 }
 
 uint64_t byte_count(std::span<const int64_t> shape, uint64_t element_bytes) {

@@ -39,7 +39,8 @@ struct Header {
   std::map<std::string, std::string> metadata;
 };
 
-/// `text` in quotes for an error message, cut short where it is long.
+/// `text` in quotes for an error message: escaped, so that a hostile name cannot steer a terminal, and cut short where it is
+/// long.
 std::string in_quotes(std::string_view text);
 
 /// Bytes of a tensor. @throws Error unless it has at most 64 dimensions, none of them negative, and the bytes of the tensor

@@ -11,7 +11,7 @@ namespace octet {
 
 /// What a .safetensors file holds: named tensors, and free text about them.
 struct Safetensors {
-  torch::OrderedDict<std::string, at::Tensor> tensors;
+  torch::OrderedDict<std::string, at::Tensor> tensors{"Tensor"};
   std::map<std::string, std::string> metadata;
 };
 
