@@ -6,12 +6,14 @@ ever unpickled, so a checkpoint from elsewhere cannot run code. It needs the pac
 """
 
 import argparse
-import collections.abc
-import pickle
+import os
+import re
 import sys
+from collections.abc import Mapping
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net")
 PREFIX = "module."  # of DataParallel
+EXTRA_STATE = "_extra_state"  # what Module.get_extra_state returned: any object
 
 
 class ConversionError(Exception):
@@ -23,90 +25,144 @@ def read_checkpoint(path):
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ConversionError(f"{path}: there is no such file") from None
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise ConversionError(
-            f"{path}: it holds more than tensors, which is not read because unpickling it could run code ({reason}). "
-            "Save the state dict alone, in Python: torch.save(model.state_dict(), path)"
-        ) from None
+    except OSError as error:
+        raise ConversionError(f"it cannot be read: {error.strerror}") from None
     except Exception as error:
-        raise ConversionError(f"{path}: it is no PyTorch checkpoint, or is damaged ({str(error).splitlines()[0]})") from None
+        raise ConversionError(what_to_do_about(str(error))) from None
+
+
+def what_to_do_about(error):
+    """Says in our words what torch.load refused: its own advise unpickling anything."""
+    resave = "Where you trust the file, save its tensors alone, in Python: torch.save({}, path)"
+    if match := re.search(r"GLOBAL (\S+)", error):
+        return (
+            f"it holds more than tensors ({match[1]}), which is not read because unpickling it could run code. "
+            + resave.format("model.state_dict()")
+        )
+    if "TorchScript" in error:
+        return "it is a TorchScript archive. " + resave.format("torch.jit.load(archive).state_dict()")
+    if "legacy .tar" in error:
+        return "it is in the tar format of before 2017, which needs unpickling. " + resave.format("torch.load(tar, weights_only=False)")
+    return "it is no PyTorch checkpoint, or is damaged: copy or download it again"
 
 
 def find_state_dict(checkpoint, key):
-    """The dict of tensors in a checkpoint: itself, or what is under `key` or one of the usual names."""
-    import torch
-
-    def is_state_dict(value):
-        return isinstance(value, collections.abc.Mapping) and value and all(isinstance(v, torch.Tensor) for v in value.values())
-
+    """The dict of tensors in a checkpoint: what is under `key`, or else the first one at the top or under the usual names."""
     if key is not None:
-        if not isinstance(checkpoint, collections.abc.Mapping) or key not in checkpoint:
+        if not isinstance(checkpoint, Mapping) or key not in checkpoint:
             raise ConversionError(f"there is no {key!r} in it; it is {describe(checkpoint)}")
         checkpoint = checkpoint[key]
     candidates = [checkpoint]
-    if isinstance(checkpoint, collections.abc.Mapping):
-        candidates += [checkpoint[name] for name in WRAPPERS if name in checkpoint]
-    for candidate in candidates:
+    for candidate in candidates:  # grows meanwhile
         if is_state_dict(candidate):
             return candidate
+        if isinstance(candidate, Mapping):
+            candidates += [candidate[name] for name in WRAPPERS if name in candidate]
     raise ConversionError(f"no dict of tensors was found; it is {describe(checkpoint)}. Name the one that is meant with --key")
 
 
+def is_state_dict(value):
+    import torch
+
+    return (
+        isinstance(value, Mapping)
+        and any(isinstance(item, torch.Tensor) for item in value.values())
+        and all(
+            isinstance(name, str) and (isinstance(item, torch.Tensor) or name.endswith(EXTRA_STATE))
+            for name, item in value.items()
+        )
+    )
+
+
 def describe(value):
-    if isinstance(value, collections.abc.Mapping):
+    if isinstance(value, Mapping):
         parts = [f"{name!r}: {type(item).__name__}" for name, item in list(value.items())[:12]]
         return "a dict of {" + ", ".join(parts) + (", ..." if len(value) > 12 else "") + "}"
     return f"a {type(value).__name__}"
 
 
 def plain_tensors(state_dict, keep_prefix):
-    """Each tensor contiguous and in memory of its own, under the name that the model has for it."""
+    """The tensors, contiguous and each in memory of its own, under the names that the model has for them; and what is to be
+    told about them."""
     import torch
 
     strip = not keep_prefix and all(name.startswith(PREFIX) for name in state_dict)
+    notes = [f"{PREFIX!r} is taken off all names (--keep-prefix keeps it)"] if strip else []
     tensors = {}
-    for name, tensor in state_dict.items():
-        if tensor.is_quantized:
-            raise ConversionError(f"{name!r} has the quantized dtype {tensor.dtype}; convert the float checkpoint and quantize it in C++")
-        if tensor.layout is not torch.strided:
-            raise ConversionError(f"{name!r} has the layout {tensor.layout}; make it dense first")
-        tensors[name[len(PREFIX) :] if strip else name] = tensor.detach().clone().contiguous()
-    return tensors
+    owners = {}  # the first tensor in each memory
+    for full_name, tensor in state_dict.items():
+        name = full_name[len(PREFIX) :] if strip else full_name
+        if not isinstance(tensor, torch.Tensor):
+            notes.append(f"{name!r} is left out: it is {describe(tensor)}, not a tensor")
+            continue
+        check_can_be_written(name, tensor)
+        tensors[name] = tensor.detach().clone(memory_format=torch.contiguous_format)
+        if tensor.numel():
+            owner = owners.setdefault(tensor.untyped_storage().data_ptr(), name)
+            if owner != name:
+                notes.append(f"{name!r} shared memory with {owner!r}; each has its own copy now")
+    return tensors, notes
 
 
-def count_shared(state_dict):
-    storages = collections.Counter(tensor.untyped_storage().data_ptr() for tensor in state_dict.values() if tensor.numel())
-    return sum(count - 1 for count in storages.values())
+def check_can_be_written(name, tensor):
+    import safetensors.torch
+    import torch
+
+    if tensor.is_quantized:
+        raise ConversionError(
+            f"{name!r} has the quantized dtype {tensor.dtype}; convert the float checkpoint and quantize it in C++"
+        )
+    if tensor.layout is not torch.strided:
+        raise ConversionError(f"{name!r} has the layout {tensor.layout}; make it dense first")
+    if tensor.is_meta:
+        raise ConversionError(f"{name!r} has no data: it is on the meta device. Save the checkpoint after its weights are loaded")
+    try:
+        safetensors.torch.save({name: torch.empty(0, dtype=tensor.dtype)})
+    except KeyError:
+        raise ConversionError(f"{name!r} has dtype {tensor.dtype}, which safetensors files cannot hold; convert it first") from None
+
+
+def print_summary(tensors, notes, path):
+    rows = [(name, str(tensor.dtype).removeprefix("torch."), str(list(tensor.shape))) for name, tensor in tensors.items()]
+    rows.insert(0, ("tensor", "dtype", "shape"))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+    for note in notes:
+        print("note:", note)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    print(f"{len(tensors)} tensors, {size:,} bytes, in {path}")
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="\n".join(__doc__.splitlines()[2:]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog=" ".join(__doc__.splitlines()[2:]))
     parser.add_argument("checkpoint", help="the .pt or .pth file")
-    parser.add_argument("output", help="the .safetensors file to write")
-    parser.add_argument("--key", help="where in the checkpoint the state dict is; by default it is found, also under one of: " + ", ".join(WRAPPERS))
-    parser.add_argument("--keep-prefix", action="store_true", help=f"keep the {PREFIX!r} of DataParallel before every name")
+    parser.add_argument("output", help="the .safetensors file to write; one that exists is replaced")
+    parser.add_argument(
+        "--key",
+        help="name of the state dict in the checkpoint; by default it is the checkpoint itself, or what is there under one of: "
+        + ", ".join(WRAPPERS),
+    )
+    parser.add_argument(
+        "--keep-prefix", action="store_true", help=f"keep the {PREFIX!r} that DataParallel puts before every name"
+    )
     options = parser.parse_args(arguments)
     try:
         import safetensors.torch
     except ImportError:
         sys.exit("convert_checkpoint: the packages torch and safetensors are needed: pip install torch safetensors")
     try:
+        if os.path.realpath(options.checkpoint) == os.path.realpath(options.output):
+            raise ConversionError("the output would replace the checkpoint; give it another name")
         state_dict = find_state_dict(read_checkpoint(options.checkpoint), options.key)
-        tensors = plain_tensors(state_dict, options.keep_prefix)
-        safetensors.torch.save_file(tensors, options.output, metadata={"format": "pt"})
-    except (ConversionError, OSError) as error:
-        sys.exit(f"convert_checkpoint: {error}")
-
-    width = max(map(len, tensors))
-    for name, tensor in tensors.items():
-        print(f"{name:<{width}}  {str(tensor.dtype).removeprefix('torch.'):<8}  {list(tensor.shape)}")
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    print(f"{len(tensors)} tensors, {size:,} bytes, in {options.output}")
-    if shared := count_shared(state_dict):
-        print(f"{shared} of them shared memory with another; each has its own copy now")
+        tensors, notes = plain_tensors(state_dict, options.keep_prefix)
+    except ConversionError as error:
+        sys.exit(f"convert_checkpoint: {options.checkpoint}: {error}")
+    try:
+        safetensors.torch.save_file(tensors, options.output, metadata={"format": "pt"})  # whole or not at all
+    except (OSError, safetensors.SafetensorError) as error:
+        sys.exit(f"convert_checkpoint: {options.output} cannot be written: {error}")
+    print_summary(tensors, notes, options.output)
 
 
 if __name__ == "__main__":
