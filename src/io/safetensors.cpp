@@ -22,7 +22,7 @@ static_assert(std::endian::native == std::endian::little, "safetensors data is l
 using safetensors::ElementType;
 using safetensors::Entry;
 using safetensors::Header;
-using safetensors::in_quotes;
+using safetensors::InQuotes;
 
 struct NamedScalarType {
   std::string_view name;
@@ -82,7 +82,7 @@ at::Tensor read_tensor(const InputFile& file, uint64_t data_begin, const Entry& 
     // Any other byte in a C++ bool is undefined behaviour in whoever reads it.
     const uint8_t* const end = data + tensor.nbytes();
     const uint8_t* const wrong = std::find_if<const uint8_t*>(data, end, [](uint8_t byte) { return byte > 1; });
-    check(wrong == end, "tensor ", in_quotes(entry.name), " of dtype BOOL holds a byte that is neither 0 nor 1",
+    check(wrong == end, "tensor ", InQuotes{entry.name}, " of dtype BOOL holds a byte that is neither 0 nor 1",
           safetensors::kDamaged);
   }
   return tensor;
@@ -91,7 +91,7 @@ at::Tensor read_tensor(const InputFile& file, uint64_t data_begin, const Entry& 
 /// What the header says about a tensor, its place in the data excepted.
 Entry describe(const std::string& name, const at::Tensor& tensor) {
   const auto refuse_if = [&](bool condition, const auto&... why) {
-    check(!condition, "tensor ", in_quotes(name), " ", why...);
+    check(!condition, "tensor ", InQuotes{name}, " ", why...);
   };
   refuse_if(!tensor.defined(), "is undefined; give it a value or leave it out");
   refuse_if(tensor.is_quantized(), "has the quantized dtype ", tensor.scalar_type(),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <map>
 #include <span>
 #include <string>
@@ -39,9 +40,11 @@ struct Header {
   std::map<std::string, std::string> metadata;
 };
 
-/// `text` in quotes for an error message: escaped, so that a hostile name cannot steer a terminal, and cut short where it is
-/// long.
-std::string in_quotes(std::string_view text);
+/// Prints text in quotes: escaped, so that a hostile name cannot steer a terminal, and cut short where it is long.
+struct InQuotes {
+  std::string_view text;
+};
+std::ostream& operator<<(std::ostream& stream, InQuotes quoted);
 
 /// Bytes of a tensor. @throws Error unless it has at most 64 dimensions, none of them negative, and the bytes of the tensor
 /// (had it no dimension of 0) fit in an int64, as LibTorch needs for its strides

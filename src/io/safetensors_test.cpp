@@ -275,7 +275,7 @@ TEST_F(SafetensorsFile, RefusesHostileAndDamagedFiles) {
       {std::string(8, '\xff'), "header is said to have 18446744073709551615 bytes; expected at most 100000000"},
       {std::string("\x40\0\0\0\0\0\0\0{}", 10), "to have 64 bytes, but only 2 follow; the file seems truncated"},
       // Its JSON.
-      {with_header(""), "the header begins with nothing"},
+      {with_header(""), R"(the header begins with ""; expected '{')"},
       {with_header("[]"), R"(the header begins with "["; expected '{')"},
       {with_header(" {}"), R"(the header begins with " "; expected '{')"},
       {with_header(R"({"a":)"), "not valid JSON"},
