@@ -61,7 +61,8 @@ at::Tensor plain_table(const nn::StateDict& state, int64_t dim, int bits) {
 }
 
 TEST(QuantizedEmbedding, HasTheTableOfTorchAo) {
-  for (const auto& item : test::load_oracle("nn/quantized_embedding").at("cases").toListRef()) {
+  const auto answers = test::load_oracle("nn/quantized_embedding");
+  for (const c10::IValue& item : answers.at("cases").toListRef()) {
     const auto oracle = item.toGenericDict();
     const auto tensor = [&](const char* name) { return oracle.at(name).toTensor(); };
     const DType dtype = dtype_from_name(oracle.at("dtype").toStringRef());
@@ -69,8 +70,8 @@ TEST(QuantizedEmbedding, HasTheTableOfTorchAo) {
     SCOPED_TRACE(c10::str(dtype, weight.sizes()));
     const auto module = quantized(table_options(weight), dtype);
     EXPECT_TRUE(octet::int_repr(module->weight()).flatten().equal(tensor("int_repr")));
-    EXPECT_TRUE(q_per_channel_scales(module->weight()).equal(tensor("scale")));
-    EXPECT_TRUE(q_per_channel_zero_points(module->weight()).equal(tensor("zero_point")));
+    EXPECT_TRUE(octet::q_per_channel_scales(module->weight()).equal(tensor("scale")));
+    EXPECT_TRUE(octet::q_per_channel_zero_points(module->weight()).equal(tensor("zero_point")));
     EXPECT_TRUE(octet::dequantize(module->weight()).equal(tensor("dequantized")));
     EXPECT_TRUE(module->state_dict()["weight_scale"].equal(tensor("scale")));
     EXPECT_TRUE(module->state_dict()["weight_zero_point"].equal(tensor("zero_point")));
@@ -238,7 +239,7 @@ TEST(QuantizedEmbedding, IsQuantizedFromAnyFloatingTable) {
 }
 
 TEST(QuantizedEmbedding, RefusesWeightsAndQConfigsThatItCannotTake) {
-  const torch::nn::Embedding module(6, 4);
+  torch::nn::Embedding module(6, 4);
   const auto refusal = [&](const QConfig& qconfig) {
     return error_text([&] { EmbeddingImpl::from_float(*module, qconfig, "net.embedding"); });
   };

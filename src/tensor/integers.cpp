@@ -16,9 +16,13 @@ constexpr int64_t kGrainSize = 1 << 14;  // elements that are worth a thread
 
 // The scale and zero point of one channel.
 struct Channel {
-  float scale;
+  double scale;       // a float32, but for the scales of channels, which ATen keeps in float64
   double zero_point;  // an int32, or a float32
 };
+
+Channel the_only_channel(const Quantizer& quantizer) {
+  return {static_cast<float>(quantizer.scale), static_cast<double>(quantizer.zero_point)};
+}
 
 // A dense tensor as its memory lies: [outer][channels][inner].
 struct Runs {
@@ -38,11 +42,11 @@ void for_each_run(const at::Tensor& dense, const Quantizer& quantizer, const Run
   if (dense.numel() == 0) return;
   const Runs runs(dense, quantizer);
   if (!quantizer.is_per_channel()) {
-    return run(Channel{static_cast<float>(quantizer.scale), static_cast<double>(quantizer.zero_point)}, 0, runs.inner);
+    return run(the_only_channel(quantizer), 0, runs.inner);
   }
-  const at::Tensor scales = quantizer.scales.to(at::kFloat);
+  const at::Tensor scales = quantizer.scales.to(at::kDouble);
   const at::Tensor zero_points = quantizer.zero_points.to(at::kDouble);
-  const auto* scale = scales.const_data_ptr<float>();
+  const auto* scale = scales.const_data_ptr<double>();
   const auto* zero_point = zero_points.const_data_ptr<double>();
   const int64_t grain_size = std::max<int64_t>(1, kGrainSize / runs.inner);
   parallel_for(0, dense.numel() / runs.inner, grain_size, [&](int64_t begin, int64_t end) {
@@ -59,7 +63,7 @@ bool rounds_after_zero_point(const Quantizer& quantizer) {
 }
 
 double round_to_integer(float x, Channel channel, bool after_zero_point) {
-  const float scaled = x * (1.0F / channel.scale);
+  const float scaled = x * (1.0F / static_cast<float>(channel.scale));
   if (after_zero_point) return std::nearbyint(scaled + static_cast<float>(channel.zero_point));
   return static_cast<double>(std::nearbyint(scaled)) + channel.zero_point;
 }
@@ -71,7 +75,7 @@ T clamp_to_integer(double rounded, const DTypeInfo& dtype) {
 }
 
 kernels::AffineQParams kernel_qparams(Channel channel, const DTypeInfo& dtype) {
-  return {channel.scale, static_cast<int32_t>(channel.zero_point), static_cast<int32_t>(dtype.quant_min),
+  return {static_cast<float>(channel.scale), static_cast<int32_t>(channel.zero_point), static_cast<int32_t>(dtype.quant_min),
           static_cast<int32_t>(dtype.quant_max)};
 }
 
@@ -95,13 +99,14 @@ void quantize_run(const float* values, int64_t n, Channel channel, const Quantiz
 template <class T>
 void dequantize_run(const T* integers, int64_t n, Channel channel, const Quantizer& quantizer, float* values) {
   if constexpr (sizeof(T) == 1) {
-    if (!rounds_after_zero_point(quantizer)) {
+    if (!quantizer.is_per_channel() && !quantizer.is_packed()) {
       return kernels::dequantize(integers, n, kernel_qparams(channel, info(quantizer.dtype)), values, parallel_for);
     }
   }
   parallel_for(0, n, kGrainSize, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      values[i] = static_cast<float>(static_cast<double>(integers[i]) - channel.zero_point) * channel.scale;
+      const auto difference = static_cast<float>(static_cast<double>(integers[i]) - channel.zero_point);
+      values[i] = static_cast<float>(difference * channel.scale);  // of a float32 scale this is the float32 product
     }
   });
 }
@@ -161,8 +166,8 @@ at::Tensor dequantize_integers(const at::Tensor& integers, const Quantizer& quan
 }
 
 int64_t quantize_value(double value, const Quantizer& quantizer) {
-  const Channel channel{static_cast<float>(quantizer.scale), static_cast<double>(quantizer.zero_point)};
-  const double rounded = round_to_integer(static_cast<float>(value), channel, rounds_after_zero_point(quantizer));
+  const double rounded =
+      round_to_integer(static_cast<float>(value), the_only_channel(quantizer), rounds_after_zero_point(quantizer));
   return clamp_to_integer<int64_t>(rounded, info(quantizer.dtype));
 }
 

@@ -1,6 +1,7 @@
 #include <octet/tensor/quantized_tensor.h>
 
 #include <tensor/channel_axis.h>
+#include <tensor/float_computation.h>
 #include <tensor/integers.h>
 #include <tensor/on_integers.h>
 
@@ -84,6 +85,7 @@ void run_on_integers(OpCall& call, std::optional<at::ScalarType> computed_as) {
   const auto storage = call.integers().scalar_type();
   const auto computed = computed_as.value_or(storage);
   const bool in_place = call.in_place();
+  const bool is_view = returns_a_view(call);
   for (size_t i = 0; i < call.size(); ++i) {
     call[i] = replace_tensors(call[i], [&](const at::Tensor& tensor) {
       if (!is_quantized(tensor)) return tensor;
@@ -95,6 +97,7 @@ void run_on_integers(OpCall& call, std::optional<at::ScalarType> computed_as) {
   for (size_t i = 0; i < call.results(); ++i) {
     call.result(i) = replace_tensors(call.result(i), [&](const at::Tensor& tensor) {
       if (tensor.scalar_type() != computed) return tensor;
+      if (is_view) return wrap_view(call.impl(), tensor, quantizers.next());
       if (!in_place) return wrap(tensor.to(storage), quantizers.next());
       impl_of(call.quantized(), call.name()).set_integers(tensor, quantizers.next());
       return call.quantized();

@@ -86,8 +86,7 @@ class Kernel final : public c10::OperatorKernel {
 };
 
 std::unique_ptr<torch::Library> register_all() {
-  const auto file = __FILE__;
-  auto library = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", kQuantizedKey, file, __LINE__);
+  auto library = std::make_unique<torch::Library>(torch::Library::IMPL, "aten", kQuantizedKey, __FILE__, __LINE__);
   auto& dispatcher = c10::Dispatcher::singleton();
   for (const c10::OperatorName& name : dispatcher.getAllOpNames()) {
     if (!name.name.starts_with(kNamespace)) continue;
@@ -102,10 +101,17 @@ std::unique_ptr<torch::Library> register_all() {
   return library;
 }
 
-// Ops of other namespaces: torchvision's, the user's own.
+// Ops of other namespaces, torchvision's and the user's own, have no arithmetic here.
 std::unique_ptr<torch::Library> register_fallback() {
   auto library = std::make_unique<torch::Library>(torch::Library::IMPL, "_", kQuantizedKey, __FILE__, __LINE__);
   library->fallback(torch::CppFunction::makeFromBoxedFunctor(std::make_unique<Kernel>(nullptr)));
+  return library;
+}
+
+// LibTorch has this for the autograd keys that it uses itself. Without it, ops that have no derivative don't get to ours.
+std::unique_ptr<torch::Library> register_no_autograd() {
+  auto library = std::make_unique<torch::Library>(torch::Library::IMPL, "_", kQuantizedAutogradKey, __FILE__, __LINE__);
+  library->fallback(torch::CppFunction::makeFallthrough());
   return library;
 }
 
@@ -118,11 +124,10 @@ const OpRow* find_row(const c10::OperatorName& op) {
 }
 
 void register_op_table() {
-  // Never destroyed: other threads may still compute while the process ends.
-  static const auto* const aten = register_all().release();
-  static const auto* const others = register_fallback().release();
-  (void)aten;
-  (void)others;
+  // Never destroyed: other threads may still compute while the process ends. Kept by the attribute, for the leak sanitizer to find.
+  [[gnu::used]] static const auto* const aten = register_all().release();
+  [[gnu::used]] static const auto* const others = register_fallback().release();
+  [[gnu::used]] static const auto* const autograd = register_no_autograd().release();
 }
 
 }  // namespace octet

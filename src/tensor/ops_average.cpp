@@ -1,6 +1,6 @@
 // Ops that average: exact sums of the integers, rounded once. For a window of `count` elements (the divisor of the op),
-//   q = zero_point + round((sum of (q_i - zero_point)) / count), halves to even,
-// which is the rounding of the real mean in the tensor's own scale; padding counts as the real number 0.
+//   q = round(zero_point + (sum of (q_i - zero_point)) / count), halves to the even integer,
+// which is ATen's formula in exact arithmetic; padding counts as the real number 0.
 #include <tensor/image.h>
 #include <tensor/integers.h>
 #include <tensor/op_table.h>
@@ -31,8 +31,6 @@ int64_t divide_half_to_even(int64_t n, int64_t d) {
   const bool up = 2 * remainder > d || (2 * remainder == d && quotient % 2 != 0);
   return quotient + (up ? 1 : 0);
 }
-
-int64_t clamp_to(const DTypeInfo& dtype, int64_t q) { return std::clamp(q, dtype.quant_min, dtype.quant_max); }
 
 // What one output index averages along one dimension.
 struct Window {
@@ -97,8 +95,9 @@ class WindowAverage {
     const int64_t padded = depth.padded_size * height.padded_size * width.padded_size;
     const int64_t divisor = divisor_.fixed.value_or(divisor_.include_padding ? padded : count);
     const int64_t centered = sum - quantizer_.zero_point * count;
-    const int64_t q = quantizer_.zero_point + divide_half_to_even(centered, divisor);
-    return static_cast<T>(clamp_to(info(quantizer_.dtype), q));
+    const int64_t q = divide_half_to_even(centered + quantizer_.zero_point * divisor, divisor);
+    const DTypeInfo& dtype = info(quantizer_.dtype);
+    return static_cast<T>(std::clamp(q, dtype.quant_min, dtype.quant_max));
   }
 
   const Quantizer& quantizer_;
@@ -139,8 +138,14 @@ void average_pool(OpCall& call) {
 
 template <size_t spatial>
 void adaptive_average_pool(OpCall& call) {
-  const auto sizes = result_sizes(call);
-  const auto in = image_sizes(call.integers().sizes(), spatial);
+  const at::IntArrayRef in_sizes = call.integers().sizes();
+  const auto image = call.argument("output_size").toIntVector();
+  if (in_sizes.size() != spatial + 1 && in_sizes.size() != spatial + 2) {
+    refuse("the tensor has sizes ", in_sizes, ", not those of one image or a batch");
+  }
+  auto sizes = in_sizes.vec();
+  std::copy(image.begin(), image.end(), sizes.end() - spatial);
+  const auto in = image_sizes(in_sizes, spatial);
   const auto out = image_sizes(sizes, spatial);
   std::array<Windows, 3> windows;
   for (size_t d = 0; d < 3; ++d) windows[d] = adaptive_windows(in[d], out[d]);
@@ -155,14 +160,13 @@ void check_mean(OpCall& call) {
 
 void answer_mean(OpCall& call, const at::Tensor& sums) {
   const int64_t count = call.integers().numel() / sums.numel();
-  const int64_t zero_point = call.quantizer().zero_point;
   const at::Tensor means = at::empty(sums.sizes(), call.integers().options());
   const at::Tensor dense = sums.contiguous();
   with_integer_type(call.quantizer().dtype, [&]<class T>() {
     const auto* sum = dense.const_data_ptr<int64_t>();
     auto* mean = means.mutable_data_ptr<T>();
     for (int64_t i = 0; i < means.numel(); ++i) {
-      mean[i] = static_cast<T>(zero_point + divide_half_to_even(sum[i] - zero_point * count, count));
+      mean[i] = static_cast<T>(divide_half_to_even(sum[i], count));
     }
   });
   call.answer_integers(means);

@@ -22,7 +22,7 @@ void clone(OpCall& call) {
 // A new tensor on the same integers; detach_ has nothing to detach.
 void alias(OpCall& call) {
   if (call.in_place()) return call.answer(call.quantized());
-  call.answer(wrap(call.integers().alias(), call.impl().quantizer(), call.impl().sizes()));
+  call.answer(wrap_view(call.impl(), call.integers().alias(), call.impl().quantizer()));
 }
 
 // To float32 on the CPU is a copy. To float64 gives the values: it is what printing asks for. All else would lose either the

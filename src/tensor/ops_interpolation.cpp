@@ -1,10 +1,12 @@
 // Linear, bilinear and trilinear upsampling: float32 weights on the integers, in one written order, rounded once:
-//   q = zero_point + round(w0 * plane0 + w1 * plane1 - zero_point), halves to even,
-// where each plane is made of two rows, and each row of two elements, in the same way. For bilinear it is ATen's formula.
+//   q = round((w0 * plane0 + w1 * plane1 - zero_point) + zero_point), halves to even,
+// where each plane is made of two rows, and each row of two elements, in the same way. For bilinear it is ATen's formula (of
+// contiguous tensors; for channels last it has another order of additions).
 #include <tensor/image.h>
 #include <tensor/op_table.h>
 
 #include <cmath>
+#include <limits>
 #include <optional>
 
 namespace octet {
@@ -59,10 +61,10 @@ class Interpolation {
         return between(width, [&](int64_t w) { return static_cast<float>(row[w]); });
       });
     });
+    constexpr auto kLimits = std::numeric_limits<T>();  // reached where the weights add up to more than 1 by a rounding
     const auto zero_point = static_cast<float>(quantizer_.zero_point);
-    const double q = static_cast<double>(std::nearbyint(value - zero_point)) + static_cast<double>(quantizer_.zero_point);
-    const DTypeInfo& dtype = info(quantizer_.dtype);
-    return static_cast<T>(std::clamp(q, static_cast<double>(dtype.quant_min), static_cast<double>(dtype.quant_max)));
+    const auto q = static_cast<double>(std::nearbyint((value - zero_point) + zero_point));
+    return static_cast<T>(std::clamp(q, static_cast<double>(kLimits.lowest()), static_cast<double>(kLimits.max())));
   }
 
   const Quantizer& quantizer_;

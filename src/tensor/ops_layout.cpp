@@ -2,7 +2,14 @@
 #include <tensor/on_integers.h>
 #include <tensor/op_table.h>
 
+#include <ATen/ops/full_like.h>
+
 namespace octet {
+namespace {
+
+void zero_(OpCall& call) { call.answer_integers(at::full_like(call.integers(), call.quantizer().zero_point)); }
+
+}  // namespace
 
 std::span<const OpRow> layout_ops() {
   constexpr auto kAny = Accepts::per_channel;
@@ -54,6 +61,7 @@ std::span<const OpRow> layout_ops() {
       {"constant_pad_nd", on_integers_with_values},
       {"masked_fill.Scalar", on_integers_with_values},
       {"fill.Scalar", on_integers_with_values},
+      {"zero_", zero_},
       {"index_fill.int_Scalar", on_integers_with_values},
       {"where.self", on_integers},
   };

@@ -30,6 +30,7 @@ std::span<const OpRow> query_ops() {
       {"gt.Tensor", query, kAll},
       {"ge.Scalar", query, kAll},
       {"ge.Tensor", query, kAll},
+      {"is_same_size", query, kAll},
       {"isnan", query, kAll},
       {"isinf", query, kAll},
       {"isfinite", query, kAll},

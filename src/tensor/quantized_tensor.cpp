@@ -17,6 +17,13 @@ QuantizedTensorImpl::QuantizedTensorImpl(at::Tensor integers, std::shared_ptr<co
   if (is_packed) set_sizes_contiguous(sizes);
 }
 
+void QuantizedTensorImpl::become_view_of(const QuantizedTensorImpl& base) {
+  const bool base_is_inference = !base.key_set_.has(c10::DispatchKey::ADInplaceOrView);
+  if (is_inference() == base_is_inference) return;
+  key_set_ = base.key_set_;
+  if (!is_inference()) set_version_counter(c10::VariableVersion(0));
+}
+
 void QuantizedTensorImpl::set_integers(at::Tensor integers, std::shared_ptr<const Quantizer> quantizer) {
   integers_ = std::move(integers);
   quantizer_ = std::move(quantizer);
@@ -59,6 +66,13 @@ at::Tensor wrap(at::Tensor integers, std::shared_ptr<const Quantizer> quantizer,
 at::Tensor wrap(at::Tensor integers, std::shared_ptr<const Quantizer> quantizer) {
   const auto sizes = integers.sizes();
   return wrap(std::move(integers), std::move(quantizer), sizes);
+}
+
+at::Tensor wrap_view(const QuantizedTensorImpl& base, at::Tensor integers, std::shared_ptr<const Quantizer> quantizer) {
+  const auto sizes = quantizer->is_packed() ? base.sizes() : integers.sizes();
+  at::Tensor view = wrap(std::move(integers), std::move(quantizer), sizes);
+  impl_of(view, "wrap_view").become_view_of(base);
+  return view;
 }
 
 bool is_quantized(const at::Tensor& tensor) { return tensor.defined() && tensor.key_set().has(kQuantizedKey); }
