@@ -18,10 +18,10 @@ default_float_qparams_observer_2bit = PerChannelMinMaxObserver.with_args(
 )
 
 
-def table(rows, dim):
+def table(rows, dim, huge):
     """Rows of very different ranges: zeros, a constant, one sign only, tiny, huge."""
     weight = torch.randn(rows, dim)
-    special = [torch.zeros(dim), torch.full((dim,), 2.5), weight[2].abs() + 1, -weight[3].abs() - 1, weight[4] * 1e-6, weight[5] * 1e6]
+    special = [torch.zeros(dim), torch.full((dim,), 2.5), weight[2].abs() + 1, -weight[3].abs() - 1, weight[4] * 1e-6, weight[5] * huge]
     for i, row in enumerate(special):
         weight[i] = row
     return weight
@@ -35,7 +35,8 @@ for rows, dim in [(9, 1), (7, 5), (40, 16), (300, 33), (20, 64)]:
         (torch.quint4x2, default_float_qparams_observer_4bit),
         (torch.quint2x4, default_float_qparams_observer_2bit),
     ]:
-        weight = table(rows, dim)
+        # torch.ao holds scale and bias of four bits in half precision, which ends at 65504.
+        weight = table(rows, dim, huge=1e3 if dtype == torch.quint4x2 else 1e6)
         weight_observer = observer()
         weight_observer(weight)
         scale, zero_point = weight_observer.calculate_qparams()
