@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <support/errors.h>
 #include <support/oracle.h>
 #include <torch/torch.h>
 
@@ -20,6 +21,8 @@
 
 namespace octet {
 namespace {
+
+using test::error_text;
 
 class SafetensorsFile : public testing::Test {
  protected:
@@ -42,15 +45,6 @@ class SafetensorsFile : public testing::Test {
   }
 
   std::string read_error() const { return error_text([&] { read_safetensors(path_); }); }
-
-  static std::string error_text(const std::function<void()>& call) {
-    try {
-      call();
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return "no error";
-  }
 
   ptrdiff_t files_in_folder() const {
     return std::distance(std::filesystem::directory_iterator(folder_), std::filesystem::directory_iterator());

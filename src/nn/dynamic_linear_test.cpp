@@ -4,6 +4,7 @@
 #include <octet/tensor/quantized_tensor.h>
 
 #include <gtest/gtest.h>
+#include <support/errors.h>
 #include <support/oracle.h>
 
 #include <cmath>
@@ -15,18 +16,10 @@ namespace octet {
 namespace {
 
 namespace dynamic = nn::quantized::dynamic;
+using test::error_text;
 
 std::shared_ptr<dynamic::LinearImpl> quantized(const torch::nn::Linear& linear, const QConfig& qconfig) {
   return dynamic::LinearImpl::from_float(*linear, qconfig, "fc");
-}
-
-std::string error_text(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
 }
 
 /// The arithmetic of docs/arithmetic.md in plain loops: exact sums in int64, one fma on the way out.

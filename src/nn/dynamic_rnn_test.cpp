@@ -5,6 +5,7 @@
 #include <octet/tensor/module_path.h>
 
 #include <gtest/gtest.h>
+#include <support/errors.h>
 #include <support/oracle.h>
 
 #include <cmath>
@@ -15,21 +16,10 @@ namespace octet {
 namespace {
 
 namespace dynamic = nn::quantized::dynamic;
+using test::error_text;
+using test::sqnr_db;
 using torch::nn::utils::rnn::pack_padded_sequence;
 using torch::nn::utils::rnn::pad_packed_sequence;
-
-std::string error_text(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
-double sqnr_db(const at::Tensor& reference, const at::Tensor& other) {
-  return 10 * std::log10(reference.pow(2).sum().item<double>() / (reference - other).pow(2).sum().item<double>());
-}
 
 template <class Module>
 void set_parameters(Module& module, const c10::Dict<c10::IValue, c10::IValue>& values) {

@@ -3,6 +3,8 @@
 
 #include <octet/nn/modules.h>
 
+#include <support/errors.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -11,6 +13,8 @@
 #include <vector>
 
 namespace octet::nn::test {
+
+using octet::test::error_text;
 
 /// What an implementation has to say beside forward; counts the calls.
 template <class Derived, class Base>
@@ -87,16 +91,6 @@ std::string text_of(const Printable& printable) {
   std::ostringstream text;
   text << printable;
   return text.str();
-}
-
-/// The text of the Error that the call throws; empty if it throws none.
-inline std::string error_text(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "";
 }
 
 template <class Model>

@@ -47,8 +47,8 @@ std::string where() {
 }
 
 [[noreturn]] void fail_with_the_way_out(const OpCall& call, const std::string& reason) {
-  fail(call.name(), where(), ": ", reason, ". Either call dequantize() first (in a model: put a DeQuantStub before), or use ",
-       "FloatFunctional for add, mul, matmul and cat, or allow this op to compute in float with an octet::FloatFallbackGuard.");
+  fail(call.name(), where(), ": ", reason, ". Either call dequantize() on the tensor first, or allow this op to compute in float ",
+       "with an octet::FloatFallbackGuard.");
 }
 
 // What the row, if there is one, says about the tensors of this call. @throws Refusal

@@ -1,6 +1,7 @@
 #include <octet/octet.h>
 
 #include <gtest/gtest.h>
+#include <support/errors.h>
 #include <support/oracle.h>
 
 #include <functional>
@@ -9,14 +10,7 @@
 namespace octet {
 namespace {
 
-std::string error_text(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
+using test::error_text;
 
 /// Gives a batch norm statistics and weights that folding has to get right.
 void stir(torch::nn::Module& model) {

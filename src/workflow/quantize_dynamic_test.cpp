@@ -1,6 +1,7 @@
 #include <octet/octet.h>
 
 #include <gtest/gtest.h>
+#include <support/errors.h>
 
 #include <functional>
 #include <limits>
@@ -10,6 +11,8 @@ namespace octet {
 namespace {
 
 namespace dynamic = nn::quantized::dynamic;
+using test::error_text;
+using test::sqnr_db;
 
 struct ClassifierImpl : nn::Cloneable<ClassifierImpl> {
   nn::Embedding embedding{nullptr};
@@ -42,19 +45,6 @@ struct TypedMembersImpl : torch::nn::Cloneable<TypedMembersImpl> {
   at::Tensor forward(const at::Tensor& x) { return list->forward(slot->forward(plain->forward(x))); }
 };
 TORCH_MODULE(TypedMembers);
-
-double sqnr_db(const at::Tensor& reference, const at::Tensor& other) {
-  return 10 * std::log10(reference.pow(2).sum().item<double>() / (reference - other).pow(2).sum().item<double>());
-}
-
-std::string error_text(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
-}
 
 TEST(QuantizeDynamic, ReturnsAQuantizedCopyAndLeavesTheModelAlone) {
   torch::manual_seed(1);
