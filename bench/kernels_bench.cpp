@@ -102,14 +102,11 @@ void register_benchmarks(Isa isa) {
     bench_values(state, isa, [](const float* x) { benchmark::DoNotOptimize(min_max(x, kValues)); });
   });
   add("quantize", [=](benchmark::State& state) {
-    bench_values(state, isa,
-                 [](const float* x) { quantize(x, kValues, {.scale = 0.04f, .zero_point = 128}, q.data()); });
+    bench_values(state, isa, [](const float* x) { quantize(x, kValues, {.scale = 0.04f, .zero_point = 128}, q.data()); });
   });
-  add("sigmoid", [=](benchmark::State& state) {
-    bench_values(state, isa, [](const float* x) { sigmoid(x, kValues, y.data()); });
-  });
-  add("tanh",
-      [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { tanh(x, kValues, y.data()); }); });
+  add("sigmoid",
+      [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { sigmoid(x, kValues, y.data()); }); });
+  add("tanh", [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { tanh(x, kValues, y.data()); }); });
 }
 
 }  // namespace

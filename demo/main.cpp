@@ -4,9 +4,9 @@
 #include "progress_bar.h"
 #include "score.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -72,15 +72,16 @@ double median(std::vector<double> values) {
 /// Prints the table, and returns its rows.
 nlohmann::json compare(std::vector<Variant>& variants, const std::vector<Word>& words) {
   nlohmann::json rows = nlohmann::json::array();
-  fmt::print("\n{:<9} {:>13} {:>18} {:>10} {:>13} {:>12} {:>9}\n", "variant", "word accuracy", "phoneme error rate", "agreement", "weights",
-             "median/word", "speed-up");
+  fmt::print("\n{:<9} {:>13} {:>18} {:>10} {:>13} {:>12} {:>9}\n", "variant", "word accuracy", "phoneme error rate", "agreement",
+             "weights", "median/word", "speed-up");
   const Variant& reference = variants.front();
   for (Variant& variant : variants) {
     const Score result = score(words, variant.outputs, reference.outputs);
     const int64_t bytes = weight_bytes(*variant.net);
     const double time = median(variant.milliseconds);
     fmt::print("{:<9} {:>13.4f} {:>18.4f} {:>8.1f} % {:>10} kB {:>9.3f} ms {:>8.2f}x\n", variant.name, result.word_accuracy,
-               result.phoneme_error_rate, 100 * result.agreement, (bytes + 500) / 1000, time, median(reference.milliseconds) / time);
+               result.phoneme_error_rate, 100 * result.agreement, (bytes + 500) / 1000, time,
+               median(reference.milliseconds) / time);
     rows.push_back({{"job", "g2p"},
                     {"variant", variant.name},
                     {"word_accuracy", result.word_accuracy},
@@ -122,7 +123,9 @@ void run(const Arguments& arguments) {
   std::vector<Variant> variants = make_variants(net, report);
   if (!arguments.pronounce.empty()) return pronounce(variants, arguments.pronounce);
 
-  std::cout << "From letters to phonemes: the network of g2p-en on words of the CMU dictionary.\nquantize_dynamic (int8) reports:\n\n" << report << '\n';
+  std::cout
+      << "From letters to phonemes: the network of g2p-en on words of the CMU dictionary.\nquantize_dynamic (int8) reports:\n\n"
+      << report << '\n';
   std::vector<Word> words = read_words(arguments.data / "words.txt");
   if (arguments.words > 0 && arguments.words < words.size()) words.resize(arguments.words);
   evaluate(variants, words);

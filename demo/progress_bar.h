@@ -17,7 +17,9 @@ namespace demo {
 /// each quarter.
 class ProgressBar {
  public:
-  ProgressBar(std::string what, int64_t total) : what_(std::move(what)), total_(total), terminal_(isatty(fileno(stderr))) { draw(); }
+  ProgressBar(std::string what, int64_t total) : what_(std::move(what)), total_(total), terminal_(isatty(fileno(stderr))) {
+    draw();
+  }
   ~ProgressBar() {
     if (terminal_) fmt::print(stderr, "\n");
   }
@@ -39,8 +41,10 @@ class ProgressBar {
     const double seconds = std::chrono::duration<double>(drawn_ - begin_).count();
     const double rate = seconds > 0 ? static_cast<double>(done_) / seconds : 0;
     const int64_t filled = done_ * kWidth / total_;
-    std::string line = fmt::format("{} [{}{}] {:3d} %", what_, std::string(filled, '#'), std::string(kWidth - filled, '.'), done_ * 100 / total_);
-    if (done_ > 0) line += fmt::format("  {}/{}  {:.0f}/s  {:.0f} s left ", done_, total_, rate, static_cast<double>(total_ - done_) / rate);
+    std::string line = fmt::format("{} [{}{}] {:3d} %", what_, std::string(filled, '#'), std::string(kWidth - filled, '.'),
+                                   done_ * 100 / total_);
+    if (done_ > 0)
+      line += fmt::format("  {}/{}  {:.0f}/s  {:.0f} s left ", done_, total_, rate, static_cast<double>(total_ - done_) / rate);
     fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "" : "\n");
     std::fflush(stderr);
   }

@@ -43,7 +43,8 @@ int64_t edit_distance(const Pronunciation& a, const Pronunciation& b) {
   return row.back();
 }
 
-Score score(const std::vector<Word>& words, const std::vector<Pronunciation>& outputs, const std::vector<Pronunciation>& float_outputs) {
+Score score(const std::vector<Word>& words, const std::vector<Pronunciation>& outputs,
+            const std::vector<Pronunciation>& float_outputs) {
   double right = 0, same = 0, edits = 0, phonemes = 0;
   for (size_t i = 0; i < words.size(); ++i) {
     const Pronunciation* nearest = nullptr;

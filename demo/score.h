@@ -30,6 +30,7 @@ struct Score {
 };
 
 /// @param outputs, float_outputs  one for each word
-Score score(const std::vector<Word>& words, const std::vector<Pronunciation>& outputs, const std::vector<Pronunciation>& float_outputs);
+Score score(const std::vector<Word>& words, const std::vector<Pronunciation>& outputs,
+            const std::vector<Pronunciation>& float_outputs);
 
 }  // namespace demo

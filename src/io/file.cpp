@@ -54,7 +54,7 @@ int open_output(const std::filesystem::path& temporary_path) {
 FileDescriptor::~FileDescriptor() { ::close(value_); }
 
 InputFile::InputFile(const std::filesystem::path& path) : descriptor_(open_input(path)) {
-  struct stat status {};
+  struct stat status{};
   check(::fstat(descriptor_.get(), &status) == 0, "its size cannot be read: ", system_error());
   check(S_ISREG(status.st_mode), "it is a folder, a pipe or a device; expected a file");
   size_ = static_cast<uint64_t>(status.st_size);

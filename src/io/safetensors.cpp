@@ -61,8 +61,8 @@ std::vector<ElementType> element_types() {
 /// The JSON text of the header; the data begins right after it.
 std::string read_header_text(const InputFile& file) {
   uint64_t size = 0;
-  check(file.size() >= sizeof(size), "it has ", file.size(),
-        " bytes; expected at least 8, which tell the size of the header", safetensors::kTruncated);
+  check(file.size() >= sizeof(size), "it has ", file.size(), " bytes; expected at least 8, which tell the size of the header",
+        safetensors::kTruncated);
   file.read(0, &size, sizeof(size));
   check(size <= safetensors::kMaxHeaderBytes, "its header is said to have ", size, " bytes; expected at most ",
         safetensors::kMaxHeaderBytes, safetensors::kDamaged);
@@ -90,9 +90,7 @@ at::Tensor read_tensor(const InputFile& file, uint64_t data_begin, const Entry& 
 
 /// What the header says about a tensor, its place in the data excepted.
 Entry describe(const std::string& name, const at::Tensor& tensor) {
-  const auto refuse_if = [&](bool condition, const auto&... why) {
-    check(!condition, "tensor ", InQuotes{name}, " ", why...);
-  };
+  const auto refuse_if = [&](bool condition, const auto&... why) { check(!condition, "tensor ", InQuotes{name}, " ", why...); };
   refuse_if(!tensor.defined(), "is undefined; give it a value or leave it out");
   refuse_if(tensor.is_quantized(), "has the quantized dtype ", tensor.scalar_type(),
             "; expected plain numbers: write its int_repr, scale and zero point as tensors");
@@ -159,8 +157,7 @@ void write_safetensors(const std::filesystem::path& path, const Safetensors& con
     file.write(&text_size, sizeof(text_size));
     file.write(text.data(), text.size());
     for (size_t i : order) {
-      const at::Tensor plain =
-          content.tensors[i].value().detach().resolve_conj().resolve_neg().to(at::kCPU).contiguous();
+      const at::Tensor plain = content.tensors[i].value().detach().resolve_conj().resolve_neg().to(at::kCPU).contiguous();
       file.write(plain.const_data_ptr(), plain.nbytes());
     }
     file.commit();

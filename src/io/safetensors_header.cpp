@@ -173,8 +173,8 @@ void check_offsets(const std::vector<Entry>& entries, uint64_t data_bytes) {
   std::ranges::sort(by_offset, {}, [](const Entry* entry) { return std::pair(entry->begin, entry->end); });
   uint64_t end = 0;
   for (const Entry* entry : by_offset) {
-    check(entry->begin == end, "the data of tensor ", InQuotes{entry->name}, " begins at byte ", entry->begin, "; expected ",
-          end, ", where the tensor before it ends", kDamaged);
+    check(entry->begin == end, "the data of tensor ", InQuotes{entry->name}, " begins at byte ", entry->begin, "; expected ", end,
+          ", where the tensor before it ends", kDamaged);
     end = entry->end;
   }
   check(end <= data_bytes, "the tensors need ", end, " bytes of data, but the file has only ", data_bytes, kTruncated);
@@ -207,8 +207,7 @@ std::ostream& operator<<(std::ostream& stream, InQuotes quoted) {
 }
 
 uint64_t byte_count(std::span<const int64_t> shape, uint64_t element_bytes) {
-  check(shape.size() <= kMaxDimensions, "it has ", shape.size(), " dimensions; LibTorch's tensors have at most ",
-        kMaxDimensions);
+  check(shape.size() <= kMaxDimensions, "it has ", shape.size(), " dimensions; LibTorch's tensors have at most ", kMaxDimensions);
   int64_t padded = static_cast<int64_t>(element_bytes);  // as if dimensions of 0 were 1
   bool empty = false;
   for (int64_t size : shape) {

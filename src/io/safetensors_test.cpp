@@ -3,10 +3,10 @@
 #include <octet/tensor/quantize.h>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <support/errors.h>
 #include <support/oracle.h>
 #include <torch/torch.h>
+#include <nlohmann/json.hpp>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -44,7 +44,9 @@ class SafetensorsFile : public testing::Test {
     return {std::istreambuf_iterator<char>(file), {}};
   }
 
-  std::string read_error() const { return error_text([&] { read_safetensors(path_); }); }
+  std::string read_error() const {
+    return error_text([&] { read_safetensors(path_); });
+  }
 
   ptrdiff_t files_in_folder() const {
     return std::distance(std::filesystem::directory_iterator(folder_), std::filesystem::directory_iterator());
@@ -331,7 +333,8 @@ TEST_F(SafetensorsFile, RefusesHostileAndDamagedFiles) {
 TEST_F(SafetensorsFile, AcceptsAllThatTheFormatAllows) {
   const std::string header = R"({"b":{"data_offsets":[1,5],"shape":[],"dtype":"U32"},"__metadata__":{"":""},)"
                              R"("":{"dtype":"F64","shape":[0],"data_offsets":[1,1]},)"
-                             R"("a":{"dtype":"BOOL","data_offsets":[0,1],"shape":[1)" + repeated(",1", 63) + "]}}     ";
+                             R"("a":{"dtype":"BOOL","data_offsets":[0,1],"shape":[1)" +
+                             repeated(",1", 63) + "]}}     ";
   write_bytes(with_header(header, 5));
   const Safetensors content = read_safetensors(path_);
   EXPECT_EQ(content.tensors.keys(), (std::vector<std::string>{"b", "", "a"}));
@@ -421,12 +424,8 @@ TEST_F(SafetensorsFile, AnExistingFileStaysIntactWhenWritingFails) {
 /// While it lives, the process is not root, who may read and write everything.
 class WithoutPrivileges {
  public:
-  WithoutPrivileges() {
-    EXPECT_TRUE(::geteuid() != 0 || ::seteuid(65534) == 0);
-  }
-  ~WithoutPrivileges() {
-    EXPECT_EQ(::seteuid(::getuid()), 0);
-  }
+  WithoutPrivileges() { EXPECT_TRUE(::geteuid() != 0 || ::seteuid(65534) == 0); }
+  ~WithoutPrivileges() { EXPECT_EQ(::seteuid(::getuid()), 0); }
 };
 
 TEST_F(SafetensorsFile, NamesTheLackOfPermission) {

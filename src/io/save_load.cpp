@@ -83,8 +83,9 @@ std::map<std::string, SwappedModule> swapped_modules(const std::map<std::string,
   std::map<std::string, SwappedModule> modules;
   const auto version = metadata.find(kVersionKey);
   if (version == metadata.end()) return modules;  // a plain state dict
-  check(version->second == std::to_string(kFormatVersion), "format version ", version->second, ", but this library knows version ",
-        kFormatVersion, "; use the version of the library that wrote the file, or a newer one");
+  check(version->second == std::to_string(kFormatVersion), "format version ", version->second,
+        ", but this library knows version ", kFormatVersion,
+        "; use the version of the library that wrote the file, or a newer one");
   const auto text = metadata.find(kModulesKey);
   check(text != metadata.end(), "the metadata has no \"", kModulesKey, "\"");
   const json table = json::parse(text->second, nullptr, /*allow_exceptions=*/false);
@@ -176,8 +177,9 @@ class Loader {
       if (!found) {
         problem("missing", join(path, name));
       } else if (!same_shape(*found, tensor.value())) {
-        problem("of another shape or dtype", c10::str(join(path, name), ": the file has ", found->scalar_type(), " ", found->sizes(),
-                                                      ", the model ", tensor.value().scalar_type(), " ", tensor.value().sizes()));
+        problem("of another shape or dtype",
+                c10::str(join(path, name), ": the file has ", found->scalar_type(), " ", found->sizes(), ", the model ",
+                         tensor.value().scalar_type(), " ", tensor.value().sizes()));
       }
     }
     for (const auto& tensor : state) {
@@ -195,30 +197,30 @@ class Loader {
 
   /// Finds the parameters and buffers that the rest of the tensors go to.
   void match_floats() {
-    for_each_stateful_module(model_, "", [&](const std::string& path, torch::nn::Module& module,
-                                             const nn::ImplementationBase* implementation) {
-      if (modules_.contains(path)) return;
-      if (implementation) {
-        problem("quantized modules that the file has no integers for", path + " (" + implementation->kind() +
-                                                                           "); load into a freshly built float model");
-        return;
-      }
-      for_each_own_tensor(module, [&](const std::string& own_name, at::Tensor& target) {
-        const std::string name = join(path, own_name);
-        const at::Tensor* const value = tensors_.find(name);
-        if (!value) {
-          problem("missing", name);
-          return;
-        }
-        used_.insert(name);
-        if (value->sizes() != target.sizes() || value->scalar_type() != target.scalar_type()) {
-          problem("of another shape or dtype", c10::str(name, ": the file has ", value->scalar_type(), " ", value->sizes(),
-                                                        ", the model ", target.scalar_type(), " ", target.sizes()));
-          return;
-        }
-        copies_.emplace_back(target, *value);
-      });
-    });
+    for_each_stateful_module(
+        model_, "", [&](const std::string& path, torch::nn::Module& module, const nn::ImplementationBase* implementation) {
+          if (modules_.contains(path)) return;
+          if (implementation) {
+            problem("quantized modules that the file has no integers for",
+                    path + " (" + implementation->kind() + "); load into a freshly built float model");
+            return;
+          }
+          for_each_own_tensor(module, [&](const std::string& own_name, at::Tensor& target) {
+            const std::string name = join(path, own_name);
+            const at::Tensor* const value = tensors_.find(name);
+            if (!value) {
+              problem("missing", name);
+              return;
+            }
+            used_.insert(name);
+            if (value->sizes() != target.sizes() || value->scalar_type() != target.scalar_type()) {
+              problem("of another shape or dtype", c10::str(name, ": the file has ", value->scalar_type(), " ", value->sizes(),
+                                                            ", the model ", target.scalar_type(), " ", target.sizes()));
+              return;
+            }
+            copies_.emplace_back(target, *value);
+          });
+        });
   }
 
   torch::nn::Module& model_;

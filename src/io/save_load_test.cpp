@@ -1,9 +1,12 @@
 #include <octet/octet.h>
 
 #include <gtest/gtest.h>
+#include <support/errors.h>
+#include <support/oracle.h>
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
 
 namespace octet {
@@ -108,13 +111,17 @@ TEST_F(SaveLoad, TheFileIsAQuarterAndDescribesItself) {
   EXPECT_EQ(json::parse(content.metadata.at("octet.modules"))["1"]["kind"], "octet::nn::quantized::dynamic::Linear");
 }
 
-TEST_F(SaveLoad, AWeightDictFromPythonLoadsByItsNames) {
-  Tagger net, fresh;
-  write_safetensors(path_, {state_dict(*net), {{"format", "pt"}}});
-  load(*fresh, path_);
-  for (const auto& parameter : net->named_parameters()) {
-    EXPECT_TRUE(fresh->named_parameters()[parameter.key()].equal(parameter.value())) << parameter.key();
-  }
+TEST_F(SaveLoad, AModelTrainedInPythonLoadsByItsNames) {
+  const auto answers = test::load_oracle("io/save_load");
+  const at::Tensor bytes = answers.at("file").toTensor(), words = answers.at("words").toTensor(),
+                   expected = answers.at("out").toTensor();
+  std::ofstream(path_, std::ios::binary).write(reinterpret_cast<const char*>(bytes.const_data_ptr<uint8_t>()), bytes.numel());
+  Tagger net;
+  load(*net, path_);
+  net->eval();
+  EXPECT_TRUE(at::allclose(net->forward(words), expected, 1e-5, 1e-6));
+  quantize_dynamic(*net);
+  EXPECT_GT(test::sqnr_db(expected, net->forward(words)), 25);
 }
 
 TEST_F(SaveLoad, AllThatDoesNotFitIsListedAndTheModelIsUnharmed) {
@@ -126,9 +133,10 @@ TEST_F(SaveLoad, AllThatDoesNotFitIsListedAndTheModelIsUnharmed) {
     content.tensors["head.0.weight_scale"] = torch::full({1}, -1.0f);
     content.tensors.erase("gru.weight_hh_l1_scale");
   });
-  for (const char* part : {"missing:\n  bn.running_mean\n", "unexpected:\n  bn.running_median\n",
-                           "bn.weight: the file has Float [7], the model Float [12]", "bn.bias: the file has Double [12], the model Float [12]",
-                           "head.0: \"weight_scale\" holds values that are not positive", "\"weight_hh_l1_scale\" is missing"}) {
+  for (const char* part :
+       {"missing:\n  bn.running_mean\n", "unexpected:\n  bn.running_median\n",
+        "bn.weight: the file has Float [7], the model Float [12]", "bn.bias: the file has Double [12], the model Float [12]",
+        "head.0: \"weight_scale\" holds values that are not positive", "\"weight_hh_l1_scale\" is missing"}) {
     EXPECT_NE(error.find(part), std::string::npos) << part << "\nin\n" << error;
   }
 }
@@ -141,16 +149,27 @@ TEST_F(SaveLoad, HostileMetadataIsRefused) {
       content.metadata["octet.modules"] = modules.dump();
     });
   };
-  EXPECT_NE(with_modules([](json& m) { m["head.0"]["kind"] = "octet::nn::Nonsense"; }).find("unknown kind of module \"octet::nn::Nonsense\""), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) {
+              m["head.0"]["kind"] = "octet::nn::Nonsense";
+            }).find("unknown kind of module \"octet::nn::Nonsense\""),
+            std::string::npos);
   EXPECT_NE(with_modules([](json& m) { m["head.0"].erase("kind"); }).find("has no \"kind\""), std::string::npos);
   EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"] = json::array(); }).find("no JSON object"), std::string::npos);
-  EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"]["per_row"] = "yes"; }).find("\"per_row\" has the wrong type"), std::string::npos);
-  EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"]["quant_max"] = 4000; }).find("within 0 .. 255"), std::string::npos);
-  EXPECT_NE(with_modules([](json& m) { m["haed.0"] = m["head.0"]; m.erase("head.0"); }).find("modules that the model lacks:\n  haed.0"), std::string::npos);
-  EXPECT_NE(with_modules([](json& m) { m["head.0"]["kind"] = "octet::nn::quantized::dynamic::GRU"; }).find("head.0"), std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"]["per_row"] = "yes"; }).find("\"per_row\" has the wrong type"),
+            std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["attributes"]["quant_max"] = 4000; }).find("within 0 .. 255"),
+            std::string::npos);
+  EXPECT_NE(with_modules([](json& m) {
+              m["haed.0"] = m["head.0"];
+              m.erase("head.0");
+            }).find("modules that the model lacks:\n  haed.0"),
+            std::string::npos);
+  EXPECT_NE(with_modules([](json& m) { m["head.0"]["kind"] = "octet::nn::quantized::dynamic::GRU"; }).find("head.0"),
+            std::string::npos);
   EXPECT_NE(error_of([](Safetensors& c) { c.metadata["octet.modules"] = "{"; }).find("no JSON object"), std::string::npos);
   EXPECT_NE(error_of([](Safetensors& c) { c.metadata.erase("octet.modules"); }).find("the metadata has no"), std::string::npos);
-  EXPECT_NE(error_of([](Safetensors& c) { c.metadata["octet.format_version"] = "2"; }).find("this library knows version 1"), std::string::npos);
+  EXPECT_NE(error_of([](Safetensors& c) { c.metadata["octet.format_version"] = "2"; }).find("this library knows version 1"),
+            std::string::npos);
 }
 
 TEST_F(SaveLoad, AModelOfAnotherShapeIsRefused) {

@@ -46,8 +46,10 @@ bool processor_supports(Isa isa) {
   const uint64_t states = enabled_states();
   const bool avx2 = has_all(leaf1.ecx, kFma | kAvx | kF16c) && has_all(leaf7.ebx, kAvx2) && has_all(states, kXmmYmm);
   switch (isa) {
-    case Isa::scalar: return true;
-    case Isa::avx2: return avx2;
+    case Isa::scalar:
+      return true;
+    case Isa::avx2:
+      return avx2;
     case Isa::avx512_vnni:
       return avx2 && has_all(leaf7.ebx, kAvx512F | kAvx512Bw | kAvx512Vl) && has_all(leaf7.ecx, kAvx512Vnni) &&
              has_all(states, kOpmaskZmm);

@@ -73,14 +73,12 @@ typename Simd::Float relu(typename Simd::Float x) {
 
 template <class Simd>
 void sigmoid_all(const float* x, int64_t n, float* y) {
-  for_each_vector<Simd>(
-      n, [&](int64_t i, auto lanes) { Simd::store(y + i, sigmoid<Simd>(Simd::load(x + i, lanes)), lanes); });
+  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) { Simd::store(y + i, sigmoid<Simd>(Simd::load(x + i, lanes)), lanes); });
 }
 
 template <class Simd>
 void tanh_all(const float* x, int64_t n, float* y) {
-  for_each_vector<Simd>(
-      n, [&](int64_t i, auto lanes) { Simd::store(y + i, tanh<Simd>(Simd::load(x + i, lanes)), lanes); });
+  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) { Simd::store(y + i, tanh<Simd>(Simd::load(x + i, lanes)), lanes); });
 }
 
 }  // namespace octet::kernels

@@ -58,8 +58,7 @@ void copy_row(const KernelTable& kernel, const EmbeddingTable& table, int64_t ro
   });
 }
 
-void reduce_bag(const KernelTable& kernel, const EmbeddingTable& table, const Bags& bags, int64_t bag, BagMode mode,
-                float* out) {
+void reduce_bag(const KernelTable& kernel, const EmbeddingTable& table, const Bags& bags, int64_t bag, BagMode mode, float* out) {
   const int64_t end = bag + 1 < bags.count ? bags.offsets[bag + 1] : bags.index_count;
   int64_t used = 0;
   std::fill_n(out, table.dimension, 0.0f);
@@ -87,8 +86,7 @@ void reduce_bag(const KernelTable& kernel, const EmbeddingTable& table, const Ba
 
 }  // namespace
 
-void embedding(const EmbeddingTable& table, const int64_t* indices, int64_t count, Matrix<float> out,
-               ParallelFor parallel_for) {
+void embedding(const EmbeddingTable& table, const int64_t* indices, int64_t count, Matrix<float> out, ParallelFor parallel_for) {
   check_table(table);
   check_indices(table, indices, count);
   const KernelTable& kernel = kernels();
@@ -97,8 +95,7 @@ void embedding(const EmbeddingTable& table, const int64_t* indices, int64_t coun
   });
 }
 
-void embedding_bag(const EmbeddingTable& table, const Bags& bags, BagMode mode, Matrix<float> out,
-                   ParallelFor parallel_for) {
+void embedding_bag(const EmbeddingTable& table, const Bags& bags, BagMode mode, Matrix<float> out, ParallelFor parallel_for) {
   check_table(table);
   check_bags(bags, mode);
   check_indices(table, bags.indices, bags.index_count);

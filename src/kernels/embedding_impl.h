@@ -16,9 +16,8 @@ void for_each_embedding_vector(const uint8_t* q, int64_t n, float scale, float b
 
 template <class Simd>
 void embedding_copy(const uint8_t* q, int64_t n, float scale, float bias, float* out) {
-  for_each_embedding_vector<Simd>(q, n, scale, bias, [&](int64_t i, typename Simd::Float value, auto lanes) {
-    Simd::store(out + i, value, lanes);
-  });
+  for_each_embedding_vector<Simd>(q, n, scale, bias,
+                                  [&](int64_t i, typename Simd::Float value, auto lanes) { Simd::store(out + i, value, lanes); });
 }
 
 template <class Simd>

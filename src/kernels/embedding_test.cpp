@@ -20,15 +20,9 @@ struct RandomTable {
         packed(rows * EmbeddingTable::row_bytes(dimension, bits)),
         scale(random_floats(random, rows, 0.01f, 0.1f)),
         bias(random_floats(random, rows, -1.0f, 1.0f)),
-        table{{packed.data(), EmbeddingTable::row_bytes(dimension, bits)},
-              rows,
-              dimension,
-              bits,
-              scale.data(),
-              bias.data()} {
+        table{{packed.data(), EmbeddingTable::row_bytes(dimension, bits)}, rows, dimension, bits, scale.data(), bias.data()} {
     for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t i = 0; i < dimension; ++i)
-        packed[r * table.q.stride + i * bits / 8] |= q[r * dimension + i] << (i * bits % 8);
+      for (int64_t i = 0; i < dimension; ++i) packed[r * table.q.stride + i * bits / 8] |= q[r * dimension + i] << (i * bits % 8);
     }
   }
 
@@ -114,8 +108,7 @@ TEST(EmbeddingBag, WeighsTheRowsOfASum) {
   const std::vector<float> weights{0.5f, -2.0f, 0.3f};
   for_each_table([&](const RandomTable& random, int64_t dimension) {
     std::vector<float> out(dimension);
-    embedding_bag(random.table, {indices.data(), 3, offsets.data(), 1, weights.data()}, BagMode::sum,
-                  {out.data(), dimension});
+    embedding_bag(random.table, {indices.data(), 3, offsets.data(), 1, weights.data()}, BagMode::sum, {out.data(), dimension});
     for (int64_t j = 0; j < dimension; ++j) {
       float sum = 0.0f;
       for (int64_t i = 0; i < 3; ++i) sum = std::fma(weights[i], random.value(indices[i], j), sum);
@@ -130,25 +123,23 @@ TEST(EmbeddingBag, NamesWhatIsWrongAndWritesNothing) {
   const auto run = [&](std::vector<int64_t> indices, std::vector<int64_t> offsets, BagMode mode = BagMode::sum,
                        const float* weights = nullptr) {
     return error_of([&] {
-      embedding_bag(random.table,
-                    {indices.data(), static_cast<int64_t>(indices.size()), offsets.data(),
-                     static_cast<int64_t>(offsets.size()), weights},
-                    mode, {out.data(), 4});
+      embedding_bag(
+          random.table,
+          {indices.data(), static_cast<int64_t>(indices.size()), offsets.data(), static_cast<int64_t>(offsets.size()), weights},
+          mode, {out.data(), 4});
     });
   };
   EXPECT_EQ(run({1, 10}, {0}), "embedding: index 10 at position 1 is out of range for a table of 10 rows");
   EXPECT_EQ(run({-1}, {0}), "embedding: index -1 at position 0 is out of range for a table of 10 rows");
   EXPECT_EQ(run({1, 2}, {1}), "embedding_bag: the first offset must be 0, got 1");
-  EXPECT_EQ(
-      run({1, 2}, {0, 3}),
-      "embedding_bag: offset 3 at position 1 must lie between the one before it, 0, and the number of indices, 2");
+  EXPECT_EQ(run({1, 2}, {0, 3}),
+            "embedding_bag: offset 3 at position 1 must lie between the one before it, 0, and the number of indices, 2");
   const float weight = 1.0f;
   EXPECT_EQ(run({1}, {0}, BagMode::mean, &weight), "embedding_bag: per_sample_weights need the mode sum");
   EmbeddingTable wrong = random.table;
   wrong.bits = 3;
   const int64_t index = 0;
-  EXPECT_EQ(error_of([&] { embedding(wrong, &index, 1, {out.data(), 4}); }),
-            "embedding: bits must be 8, 4 or 2, got 3");
+  EXPECT_EQ(error_of([&] { embedding(wrong, &index, 1, {out.data(), 4}); }), "embedding: bits must be 8, 4 or 2, got 3");
   EXPECT_EQ(out, std::vector<float>(8, 42.0f));
 }
 

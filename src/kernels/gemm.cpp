@@ -15,8 +15,7 @@ static_assert(kColumns == PackedWeight::kPanelColumns);
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-void check_arguments(const QuantizedActivations& activations, const PackedWeight& weight,
-                     const WeightQParams& qparams) {
+void check_arguments(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& qparams) {
   check(activations.rows >= 0, "gemm: rows must not be negative, got ", activations.rows);
   check(activations.q.stride >= weight.padded_k(), "gemm: activations' stride is ", activations.q.stride,
         " bytes, but the kernels read PackedWeight::padded_k() = ", weight.padded_k(), " bytes of each row");
@@ -31,8 +30,8 @@ void check_arguments(const QuantizedActivations& activations, const PackedWeight
         PackedWeight::kMaxAffineDepth, ", got ", weight.k(),
         ": a longer sum may not fit int32; quantize the weights symmetrically");
   for (int64_t c = 0; c < (qparams.per_channel ? weight.n() : 1); ++c) {
-    check(-128 <= qparams.zero_point[c] && qparams.zero_point[c] <= 127, "gemm: weights' zero point ",
-          qparams.zero_point[c], " of channel ", c, " is not in -128 .. 127");
+    check(-128 <= qparams.zero_point[c] && qparams.zero_point[c] <= 127, "gemm: weights' zero point ", qparams.zero_point[c],
+          " of channel ", c, " is not in -128 .. 127");
   }
 }
 
@@ -92,14 +91,14 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
       const int64_t first_panel = item % groups * kPanelGroup;
       const int64_t rows = std::min(kRowBlock, activations.rows - first_row);
       const int64_t panels = std::min(kPanelGroup, weight.panels() - first_panel);
-      table.accumulate({activations.q.row(first_row), activations.q.stride, rows, weight.panel(first_panel), panels,
-                        weight.padded_k(), sums});
+      table.accumulate(
+          {activations.q.row(first_row), activations.q.stride, rows, weight.panel(first_panel), panels, weight.padded_k(), sums});
       for (int64_t panel = 0; panel < panels; ++panel) {
         const int64_t first_column = (first_panel + panel) * kColumns;
         const ColumnTerms terms_of_columns{weight.column_sums() + first_column, zero_points.from(first_column),
                                            scales.from(first_column), biases.from(first_column)};
-        (table.*finish)({sums + panel * rows * kColumns, rows, std::min(kColumns, weight.n() - first_column),
-                         terms_of_columns, &terms_of_rows[first_row], affine, epilogue.relu},
+        (table.*finish)({sums + panel * rows * kColumns, rows, std::min(kColumns, weight.n() - first_column), terms_of_columns,
+                         &terms_of_rows[first_row], affine, epilogue.relu},
                         out.row(first_row) + first_column, out.stride);
       }
     }
@@ -115,8 +114,8 @@ void gemm(const QuantizedActivations& activations, const PackedWeight& weight, c
   run(activations, weight, weight_qparams, epilogue, out, parallel_for, &KernelTable::finish_float);
 }
 
-void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight,
-                const WeightQParams& weight_qparams, Matrix<int32_t> out, ParallelFor parallel_for) {
+void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
+                Matrix<int32_t> out, ParallelFor parallel_for) {
   run(activations, weight, weight_qparams, Epilogue{}, out, parallel_for, &KernelTable::finish_int32);
 }
 

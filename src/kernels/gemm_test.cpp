@@ -47,8 +47,7 @@ struct Problem {
         const int64_t row = o.per_row ? r : 0, channel = o.per_channel ? c : 0;
         sums.push_back(reference::linear_sum(q.data() + r * stride, zero_point[row], weight.data() + c * o.k,
                                              o.affine ? weight_zero_point[channel] : 0, o.k));
-        floats.push_back(
-            reference::epilogue(sums.back(), scale[row], weight_scale[channel], o.bias ? bias[c] : 0.0f, o.relu));
+        floats.push_back(reference::epilogue(sums.back(), scale[row], weight_scale[channel], o.bias ? bias[c] : 0.0f, o.relu));
       }
     }
   }
@@ -74,8 +73,7 @@ struct Problem {
 
   std::string describe() const {
     return std::to_string(options.m) + " x " + std::to_string(options.n) + " x " + std::to_string(options.k) +
-           (options.per_row ? " per row" : "") + (options.per_channel ? " per channel" : "") +
-           (options.affine ? " affine" : "");
+           (options.per_row ? " per row" : "") + (options.per_channel ? " per channel" : "") + (options.affine ? " affine" : "");
   }
 
   Options options;
@@ -107,10 +105,8 @@ TEST(Gemm, IsExactForEveryNumberOfRows) {
 }
 
 TEST(Gemm, IsExactForEveryTailOfInputs) {
-  for (int64_t k = 1; k <= 70; ++k)
-    expect_exact_everywhere({.m = 3, .n = 17, .k = k, .affine = k % 3 == 0, .relu = true});
-  for (const int64_t k : {255, 256, 1000, 3072})
-    expect_exact_everywhere({.m = 14, .n = 35, .k = k, .per_channel = true});
+  for (int64_t k = 1; k <= 70; ++k) expect_exact_everywhere({.m = 3, .n = 17, .k = k, .affine = k % 3 == 0, .relu = true});
+  for (const int64_t k : {255, 256, 1000, 3072}) expect_exact_everywhere({.m = 14, .n = 35, .k = k, .per_channel = true});
 }
 
 TEST(Gemm, IsExactForEveryTailOfOutputs) {
@@ -172,8 +168,7 @@ TEST(Gemm, GivesTheResultComputedByHand) {
 }
 
 TEST(Gemm, DoesNotDependOnThreads) {
-  const Problem problem(
-      {.m = 101, .n = 75, .k = 50, .per_row = true, .per_channel = true, .affine = true, .bias = true});
+  const Problem problem({.m = 101, .n = 75, .k = 50, .per_row = true, .per_channel = true, .affine = true, .bias = true});
   for_each_isa([&] { problem.expect_exact(test::three_threads_for); });
 }
 
@@ -193,8 +188,7 @@ TEST(Gemm, ServesManyThreadsFromOneWeight) {
 }
 
 TEST(Gemm, GivesARowTheSameResultInEveryBatch) {
-  const Problem problem(
-      {.m = 60, .n = 37, .k = 29, .per_row = true, .per_channel = true, .affine = true, .bias = true});
+  const Problem problem({.m = 60, .n = 37, .k = 29, .per_row = true, .per_channel = true, .affine = true, .bias = true});
   const PackedWeight packed(problem.weight.data(), 37, 29);
   for_each_isa([&] {
     for (int64_t r = 0; r < 60; ++r) {
@@ -241,8 +235,7 @@ TEST(Gemm, TakesSignedActivationsWithTheTopBitFlipped) {
   const int32_t zero_point = -5 + 128;
   for_each_isa([&] {
     int32_t sum = 0;
-    gemm_int32({.q = {q.data(), 40}, .rows = 1, .zero_point = &zero_point}, PackedWeight(weight.data(), 1, 40), {},
-               {&sum, 1});
+    gemm_int32({.q = {q.data(), 40}, .rows = 1, .zero_point = &zero_point}, PackedWeight(weight.data(), 1, 40), {}, {&sum, 1});
     EXPECT_EQ(sum, expected);
   });
 }
@@ -251,8 +244,7 @@ TEST(Gemm, LeavesWhatLiesBetweenTheRowsAlone) {
   const Problem problem({.m = 3, .n = 18, .k = 8});
   for_each_isa([&] {
     std::vector<float> out(3 * 25, 42.0f);
-    gemm(problem.activations(), PackedWeight(problem.weight.data(), 18, 8), problem.weight_qparams(), {},
-         {out.data(), 25});
+    gemm(problem.activations(), PackedWeight(problem.weight.data(), 18, 8), problem.weight_qparams(), {}, {out.data(), 25});
     for (int64_t r = 0; r < 3; ++r) {
       for (int64_t c = 0; c < 25; ++c) ASSERT_EQ(out[r * 25 + c], c < 18 ? problem.floats[r * 18 + c] : 42.0f);
     }
@@ -264,8 +256,8 @@ TEST(Gemm, KeepsNaNThroughRelu) {
   const std::vector<float> bias(3, std::nanf(""));
   for_each_isa([&] {
     std::vector<float> out(3);
-    gemm(problem.activations(), PackedWeight(problem.weight.data(), 3, 4), problem.weight_qparams(),
-         {bias.data(), true}, {out.data(), 3});
+    gemm(problem.activations(), PackedWeight(problem.weight.data(), 3, 4), problem.weight_qparams(), {bias.data(), true},
+         {out.data(), 3});
     for (const float y : out) EXPECT_TRUE(std::isnan(y));
   });
 }
@@ -276,12 +268,12 @@ TEST(Gemm, HandlesEmptyMatrices) {
   const std::vector<float> bias{1.5f, -2.5f};
   for_each_isa([&] {
     std::vector<float> out(2);
-    gemm({.q = {nullptr, 0}, .rows = 1, .scale = &scale, .zero_point = &zero_point}, PackedWeight(nullptr, 2, 0),
-         {&scale}, {bias.data()}, {out.data(), 2});
+    gemm({.q = {nullptr, 0}, .rows = 1, .scale = &scale, .zero_point = &zero_point}, PackedWeight(nullptr, 2, 0), {&scale},
+         {bias.data()}, {out.data(), 2});
     EXPECT_EQ(out, bias);
     gemm({.q = {nullptr, 8}}, PackedWeight(std::vector<int8_t>(16).data(), 2, 8), {&scale}, {}, {nullptr, 2});
-    gemm({.q = {nullptr, 8}, .rows = 1, .scale = &scale, .zero_point = &zero_point}, PackedWeight(nullptr, 0, 8), {},
-         {}, {nullptr, 0});
+    gemm({.q = {nullptr, 8}, .rows = 1, .scale = &scale, .zero_point = &zero_point}, PackedWeight(nullptr, 0, 8), {}, {},
+         {nullptr, 0});
   });
 }
 
@@ -295,15 +287,13 @@ TEST(Gemm, NamesWhatIsWrongWithItsArguments) {
     return error_of([&] {
       float y = 0.0f;
       const PackedWeight packed(weight.data(), 1, k);
-      const QuantizedActivations activations{
-          .q = {q.data(), stride}, .rows = 1, .scale = scale, .zero_point = zero_point};
+      const QuantizedActivations activations{.q = {q.data(), stride}, .rows = 1, .scale = scale, .zero_point = zero_point};
       gemm_int32(activations, packed, {.zero_point = weight_zero_point}, {&sum, 1});
       gemm(activations, packed, {scale}, {}, {&y, 1});
     });
   };
-  EXPECT_EQ(
-      run(9, 15, &scale, &zero_point, nullptr),
-      "gemm: activations' stride is 15 bytes, but the kernels read PackedWeight::padded_k() = 16 bytes of each row");
+  EXPECT_EQ(run(9, 15, &scale, &zero_point, nullptr),
+            "gemm: activations' stride is 15 bytes, but the kernels read PackedWeight::padded_k() = 16 bytes of each row");
   EXPECT_EQ(run(8, 8, &scale, &zero_point, nullptr), "gemm: activations' zero point 256 of row 0 is not in 0 .. 255");
   EXPECT_EQ(run(8, 8, &scale, nullptr, nullptr), "gemm: activations have no zero point");
   zero_point = 0;

@@ -57,8 +57,7 @@ void half_to_float(const half_bits* x, int64_t n, float* y, ParallelFor parallel
 
 void half_gemm(Matrix<const float> x, int64_t rows, Matrix<const half_bits> weight, int64_t n, int64_t k,
                const Epilogue& epilogue, Matrix<float> out, ParallelFor parallel_for) {
-  check(rows >= 0 && n >= 0 && k >= 0, "half_gemm: sizes must not be negative, got rows = ", rows, ", n = ", n,
-        ", k = ", k);
+  check(rows >= 0 && n >= 0 && k >= 0, "half_gemm: sizes must not be negative, got rows = ", rows, ", n = ", n, ", k = ", k);
   const KernelTable& table = kernels();
   const std::vector<float> zeros(epilogue.bias ? 0 : kHalfColumns);
   const int64_t groups = (n + kHalfColumns - 1) / kHalfColumns;
@@ -66,8 +65,7 @@ void half_gemm(Matrix<const float> x, int64_t rows, Matrix<const half_bits> weig
     for (int64_t group = begin; group < end; ++group) {
       const int64_t column = group * kHalfColumns;
       table.half_gemm({x.data, x.stride, rows, weight.row(column), weight.stride, std::min(kHalfColumns, n - column), k,
-                       epilogue.bias ? epilogue.bias + column : zeros.data(), epilogue.relu, out.data + column,
-                       out.stride});
+                       epilogue.bias ? epilogue.bias + column : zeros.data(), epilogue.relu, out.data + column, out.stride});
     }
   });
 }

@@ -38,8 +38,7 @@ void half_gemm_tile(const HalfGemmArgs& args, int64_t row, int64_t column) {
       for (int64_t l = 0; l < 16; ++l) {
         const bool inside = k + l < args.k;
         for (int r = 0; r < Rows; ++r) x_rest[r * 16 + l] = inside ? x[r * x_stride + l] : 0.0f;
-        for (int c = 0; c < Columns; ++c)
-          weight_rest[c * 16 + l] = inside ? weight[c * weight_stride + l] : uint16_t{0};
+        for (int c = 0; c < Columns; ++c) weight_rest[c * 16 + l] = inside ? weight[c * weight_stride + l] : uint16_t{0};
       }
       x = x_rest;
       weight = weight_rest;

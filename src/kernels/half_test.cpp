@@ -82,24 +82,22 @@ TEST(HalfGemm, SumsInTheDocumentedOrderWhateverTheShape) {
   for (const int64_t rows : {1, 2, 3, 4, 5, 9}) {
     for (const int64_t n : {1, 3, 4, 7, 12}) {
       for (const int64_t k : {0, 1, 15, 16, 17, 50}) {
-        const GuardedArray<float> x(random_floats(random, rows * k, -2.0f, 2.0f)),
-            bias(random_floats(random, n, -1.0f, 1.0f));
+        const GuardedArray<float> x(random_floats(random, rows * k, -2.0f, 2.0f)), bias(random_floats(random, n, -1.0f, 1.0f));
         const GuardedArray<half_bits> weight(n * k);
         for (int64_t i = 0; i < n * k; ++i) weight[i] = float_to_half(random_floats(random, 1, -1.0f, 1.0f)[0]);
         for (const bool relu : {false, true}) {
           std::vector<float> expected;
           for (int64_t r = 0; r < rows; ++r) {
             for (int64_t c = 0; c < n; ++c) {
-              const float y =
-                  reference::half_linear_sum(x.data() + r * k, weight.data() + c * k, k) + (relu ? 0.0f : bias[c]);
+              const float y = reference::half_linear_sum(x.data() + r * k, weight.data() + c * k, k) + (relu ? 0.0f : bias[c]);
               expected.push_back(relu ? reference::relu(y) : y);
             }
           }
           for_each_isa([&] {
             for (const ParallelFor parallel_for : {serial_for, test::three_threads_for}) {
               const GuardedArray<float> out(rows * n);
-              half_gemm({x.data(), k}, rows, {weight.data(), k}, n, k, {relu ? nullptr : bias.data(), relu},
-                        {out.data(), n}, parallel_for);
+              half_gemm({x.data(), k}, rows, {weight.data(), k}, n, k, {relu ? nullptr : bias.data(), relu}, {out.data(), n},
+                        parallel_for);
               ASSERT_EQ(bits(out.values()), bits(expected)) << rows << " x " << n << " x " << k;
             }
           });

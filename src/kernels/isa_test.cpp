@@ -40,8 +40,7 @@ TEST(IsaDeathTest, TheEnvironmentForcesThePathThatRuns) {
 
 TEST(IsaDeathTest, AnUnknownNameInTheEnvironmentListsWhatIsAvailable) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  EXPECT_EXIT(exit_with_forced_isa("avx1024"), ::testing::ExitedWithCode(1),
-              "OCTET_ISA \"avx1024\" is not .*available: scalar");
+  EXPECT_EXIT(exit_with_forced_isa("avx1024"), ::testing::ExitedWithCode(1), "OCTET_ISA \"avx1024\" is not .*available: scalar");
 }
 
 TEST(Isa, TheBestAvailablePathIsTheDefault) {

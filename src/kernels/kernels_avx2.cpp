@@ -42,8 +42,7 @@ void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_
 #pragma GCC unroll 8
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v)
-      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * kColumns) + v, acc[r][v]);
+    for (int v = 0; v < kVectors; ++v) _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * kColumns) + v, acc[r][v]);
   }
 }
 

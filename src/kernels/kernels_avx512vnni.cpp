@@ -9,8 +9,7 @@ namespace {
 
 /// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
 template <int Rows, int Panels>
-void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums,
-                     int64_t panel_rows) {
+void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums, int64_t panel_rows) {
   const int64_t panel_bytes = padded_k * kColumns;
   __m512i acc[Rows][Panels];
 #pragma GCC unroll 16
@@ -42,10 +41,10 @@ using Tile = void (*)(const uint8_t*, int64_t, const int8_t*, int64_t, int32_t*,
 constexpr int64_t kTileRows = 12;
 
 template <int Panels>
-constexpr Tile kTiles[kTileRows] = {
-    accumulate_tile<1, Panels>, accumulate_tile<2, Panels>,  accumulate_tile<3, Panels>,  accumulate_tile<4, Panels>,
-    accumulate_tile<5, Panels>, accumulate_tile<6, Panels>,  accumulate_tile<7, Panels>,  accumulate_tile<8, Panels>,
-    accumulate_tile<9, Panels>, accumulate_tile<10, Panels>, accumulate_tile<11, Panels>, accumulate_tile<12, Panels>};
+constexpr Tile kTiles[kTileRows] = {accumulate_tile<1, Panels>,  accumulate_tile<2, Panels>,  accumulate_tile<3, Panels>,
+                                    accumulate_tile<4, Panels>,  accumulate_tile<5, Panels>,  accumulate_tile<6, Panels>,
+                                    accumulate_tile<7, Panels>,  accumulate_tile<8, Panels>,  accumulate_tile<9, Panels>,
+                                    accumulate_tile<10, Panels>, accumulate_tile<11, Panels>, accumulate_tile<12, Panels>};
 
 void accumulate(const AccumulateArgs& args) {
   static_assert(kPanelGroup == 2);

@@ -39,14 +39,11 @@ PackedWeight::PackedWeight(const int8_t* weight, int64_t n, int64_t k) : n_(n), 
   }
 }
 
-int64_t PackedWeight::bytes() const {
-  return panels() * (panel_bytes() + kPanelColumns * static_cast<int64_t>(sizeof(int32_t)));
-}
+int64_t PackedWeight::bytes() const { return panels() * (panel_bytes() + kPanelColumns * static_cast<int64_t>(sizeof(int32_t))); }
 
 void PackedWeight::unpack(int8_t* weight) const {
   for (int64_t c = 0; c < n_; ++c) {
-    for (int64_t i = 0; i < k_; ++i)
-      weight[c * k_ + i] = panel(c / kPanelColumns)[offset_in_panel(c % kPanelColumns, i)];
+    for (int64_t i = 0; i < k_; ++i) weight[c * k_ + i] = panel(c / kPanelColumns)[offset_in_panel(c % kPanelColumns, i)];
   }
 }
 

@@ -55,12 +55,10 @@ TEST(PackedWeight, MayBeEmpty) {
 TEST(PackedWeight, RefusesWhatInt32CannotSum) {
   const std::vector<int8_t> weight(PackedWeight::kMaxDepth + 1);
   EXPECT_NO_THROW(PackedWeight(weight.data(), 1, PackedWeight::kMaxDepth));
-  EXPECT_EQ(
-      error_of([&] { PackedWeight(weight.data(), 1, PackedWeight::kMaxDepth + 1); }),
-      "PackedWeight: k must be at most 65793, got 65794: a longer sum of products of 8-bit integers may not fit int32; "
-      "split the layer along its inputs");
-  EXPECT_EQ(error_of([] { PackedWeight(nullptr, -1, 4); }),
-            "PackedWeight: n and k must not be negative, got n = -1, k = 4");
+  EXPECT_EQ(error_of([&] { PackedWeight(weight.data(), 1, PackedWeight::kMaxDepth + 1); }),
+            "PackedWeight: k must be at most 65793, got 65794: a longer sum of products of 8-bit integers may not fit int32; "
+            "split the layer along its inputs");
+  EXPECT_EQ(error_of([] { PackedWeight(nullptr, -1, 4); }), "PackedWeight: n and k must not be negative, got n = -1, k = 4");
 }
 
 }  // namespace

@@ -24,9 +24,9 @@ QuantizeArgs checked(const AffineQParams& qparams, std::string_view function) {
   constexpr int32_t kLowest = std::numeric_limits<Quantized>::min(), kHighest = std::numeric_limits<Quantized>::max();
   check(qparams.scale > 0.0f && std::isfinite(qparams.scale), function, ": scale must be positive and finite, got ",
         qparams.scale);
-  check(kLowest <= qparams.quant_min && qparams.quant_min <= qparams.quant_max && qparams.quant_max <= kHighest,
-        function, ": quantization range ", qparams.quant_min, " .. ", qparams.quant_max, " is empty or not within ",
-        kLowest, " .. ", kHighest);
+  check(kLowest <= qparams.quant_min && qparams.quant_min <= qparams.quant_max && qparams.quant_max <= kHighest, function,
+        ": quantization range ", qparams.quant_min, " .. ", qparams.quant_max, " is empty or not within ", kLowest, " .. ",
+        kHighest);
   check(kLowest <= qparams.zero_point && qparams.zero_point <= kHighest, function, ": zero point ", qparams.zero_point,
         " is not in ", kLowest, " .. ", kHighest);
   return {1.0f / qparams.scale, qparams.zero_point, qparams.quant_min, qparams.quant_max};
@@ -86,12 +86,10 @@ void dequantize(const int8_t* q, int64_t n, const AffineQParams& qparams, float*
 
 void quantize_rows(Matrix<const float> x, int64_t rows, int64_t columns, const RowsQParams& qparams, Matrix<uint8_t> q,
                    int32_t* row_sums, ParallelFor parallel_for) {
-  check(q.stride >= columns, "quantize_rows: the stride of q is ", q.stride, ", which is less than its ", columns,
-        " columns");
+  check(q.stride >= columns, "quantize_rows: the stride of q is ", q.stride, ", which is less than its ", columns, " columns");
   const auto args_of = [&](int64_t row) {
     const int64_t at = qparams.per_row ? row : 0;
-    return checked<uint8_t>({qparams.scale[at], qparams.zero_point[at], qparams.quant_min, qparams.quant_max},
-                            "quantize_rows");
+    return checked<uint8_t>({qparams.scale[at], qparams.zero_point[at], qparams.quant_min, qparams.quant_max}, "quantize_rows");
   };
   for (int64_t row = 0; row < (qparams.per_row ? rows : std::min<int64_t>(rows, 1)); ++row) args_of(row);
   const KernelTable& table = kernels();

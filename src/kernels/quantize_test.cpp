@@ -39,8 +39,7 @@ void expect_quantized(const std::vector<AffineQParams>& grid) {
         const GuardedArray<Quantized> q(n);
         quantize(x.data(), n, p, q.data());
         for (int64_t i = 0; i < n; ++i)
-          ASSERT_EQ(q[i], reference::quantize(x[i], p))
-              << x[i] << " at scale " << p.scale << " zero point " << p.zero_point;
+          ASSERT_EQ(q[i], reference::quantize(x[i], p)) << x[i] << " at scale " << p.scale << " zero point " << p.zero_point;
         const GuardedArray<float> back(n);
         dequantize(q.data(), n, p, back.data());
         for (int64_t i = 0; i < n; ++i) ASSERT_EQ(back[i], reference::dequantize(q[i], p));
@@ -57,8 +56,7 @@ TEST(Quantize, RoundsHalfToEvenAndClampsOnEveryIsa) {
                              {1e-30f, 9, 0, 255},
                              {1e30f, 9, 0, 255},
                              {1e-45f, 5, 0, 15}});
-  expect_quantized<int8_t>(
-      {{0.5f, 0, -128, 127}, {0.5f, -128, -128, 127}, {0.5f, 127, -127, 127}, {0.07f, -3, -64, 63}});
+  expect_quantized<int8_t>({{0.5f, 0, -128, 127}, {0.5f, -128, -128, 127}, {0.5f, 127, -127, 127}, {0.07f, -3, -64, 63}});
 }
 
 TEST(Quantize, GivesTheResultComputedByHand) {
@@ -96,8 +94,8 @@ TEST(QuantizeRows, FillsThePaddingWithZerosAndSumsTheRows) {
       for_each_isa([&] {
         const GuardedArray<uint8_t> q(std::vector<uint8_t>(rows * stride, 99));
         const GuardedArray<int32_t> sums(rows);
-        quantize_rows({x.data(), columns}, rows, columns, {scale.data(), zero_point.data(), per_row, 0, 127},
-                      {q.data(), stride}, sums.data(), test::three_threads_for);
+        quantize_rows({x.data(), columns}, rows, columns, {scale.data(), zero_point.data(), per_row, 0, 127}, {q.data(), stride},
+                      sums.data(), test::three_threads_for);
         for (int64_t r = 0; r < rows; ++r) {
           const AffineQParams p{scale[per_row ? r : 0], zero_point[per_row ? r : 0], 0, 127};
           int64_t sum = 0;
@@ -117,9 +115,8 @@ TEST(QuantizeRows, ChecksEveryRowBeforeItWrites) {
   const std::vector<float> x{1.0f, 2.0f}, scale{1.0f, -1.0f};
   const std::vector<int32_t> zero_point{0, 0};
   std::vector<uint8_t> q{7, 7};
-  EXPECT_EQ(
-      error_of([&] { quantize_rows({x.data(), 1}, 2, 1, {scale.data(), zero_point.data(), true}, {q.data(), 1}); }),
-      "quantize_rows: scale must be positive and finite, got -1");
+  EXPECT_EQ(error_of([&] { quantize_rows({x.data(), 1}, 2, 1, {scale.data(), zero_point.data(), true}, {q.data(), 1}); }),
+            "quantize_rows: scale must be positive and finite, got -1");
   EXPECT_EQ(error_of([&] { quantize_rows({x.data(), 2}, 1, 2, {scale.data(), zero_point.data()}, {q.data(), 1}); }),
             "quantize_rows: the stride of q is 1, which is less than its 2 columns");
   EXPECT_EQ(q, (std::vector<uint8_t>{7, 7}));

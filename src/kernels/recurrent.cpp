@@ -5,8 +5,8 @@
 
 namespace octet::kernels {
 
-void lstm_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates,
-               Matrix<const float> c, Matrix<float> c_out, Matrix<float> h_out, ParallelFor parallel_for) {
+void lstm_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates, Matrix<const float> c,
+               Matrix<float> c_out, Matrix<float> h_out, ParallelFor parallel_for) {
   const KernelTable& table = kernels();
   parallel_for(0, rows, rows_per_task(4 * hidden), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
@@ -15,8 +15,8 @@ void lstm_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix
   });
 }
 
-void gru_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates,
-              Matrix<const float> h, Matrix<float> h_out, ParallelFor parallel_for) {
+void gru_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates, Matrix<const float> h,
+              Matrix<float> h_out, ParallelFor parallel_for) {
   const KernelTable& table = kernels();
   parallel_for(0, rows, rows_per_task(3 * hidden), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {

@@ -38,16 +38,14 @@ void gru_row(const GruRow& row, int64_t hidden) {
 template <class Simd>
 void rnn_tanh_row(const float* x_gates, const float* h_gates, int64_t hidden, float* h_out) {
   for_each_vector<Simd>(hidden, [&](int64_t i, auto lanes) {
-    Simd::store(h_out + i, tanh<Simd>(Simd::add(Simd::load(x_gates + i, lanes), Simd::load(h_gates + i, lanes))),
-                lanes);
+    Simd::store(h_out + i, tanh<Simd>(Simd::add(Simd::load(x_gates + i, lanes), Simd::load(h_gates + i, lanes))), lanes);
   });
 }
 
 template <class Simd>
 void rnn_relu_row(const float* x_gates, const float* h_gates, int64_t hidden, float* h_out) {
   for_each_vector<Simd>(hidden, [&](int64_t i, auto lanes) {
-    Simd::store(h_out + i, relu<Simd>(Simd::add(Simd::load(x_gates + i, lanes), Simd::load(h_gates + i, lanes))),
-                lanes);
+    Simd::store(h_out + i, relu<Simd>(Simd::add(Simd::load(x_gates + i, lanes), Simd::load(h_gates + i, lanes))), lanes);
   });
 }
 

@@ -53,9 +53,7 @@ TEST(Recurrent, LstmCellFollowsItsFormula) {
                 {h_out.data(), hidden}, test::three_threads_for);
       for (int64_t r = 0; r < kRows; ++r) {
         for (int64_t j = 0; j < hidden; ++j) {
-          const auto gate = [&](int64_t index) {
-            return in.x_gate(r, index * hidden + j) + in.h_gate(r, index * hidden + j);
-          };
+          const auto gate = [&](int64_t index) { return in.x_gate(r, index * hidden + j) + in.h_gate(r, index * hidden + j); };
           const float kept = sigmoid_of(gate(1)) * in.state[r * hidden + j];
           const float added = sigmoid_of(gate(0)) * tanh_of(gate(2));
           const float c = kept + added;
@@ -98,8 +96,7 @@ TEST(Recurrent, RnnCellFollowsItsFormula) {
         for (int64_t r = 0; r < kRows; ++r) {
           for (int64_t j = 0; j < hidden; ++j) {
             const float sum = in.x_gate(r, j) + in.h_gate(r, j);
-            ASSERT_EQ(h_out[r * hidden + j],
-                      nonlinearity == RnnNonlinearity::tanh ? tanh_of(sum) : std::max(sum, 0.0f));
+            ASSERT_EQ(h_out[r * hidden + j], nonlinearity == RnnNonlinearity::tanh ? tanh_of(sum) : std::max(sum, 0.0f));
           }
         }
       }
@@ -112,8 +109,7 @@ TEST(Recurrent, ReplacesTheStateInPlace) {
   for_each_isa([&] {
     const Inputs lstm(kRows, hidden, 4);
     std::vector<float> c(kRows * hidden), h(kRows * hidden), in_place = lstm.state.values(), h2(kRows * hidden);
-    lstm_cell(kRows, hidden, lstm.x_gates(), lstm.h_gates(), {lstm.state.data(), hidden}, {c.data(), hidden},
-              {h.data(), hidden});
+    lstm_cell(kRows, hidden, lstm.x_gates(), lstm.h_gates(), {lstm.state.data(), hidden}, {c.data(), hidden}, {h.data(), hidden});
     lstm_cell(kRows, hidden, lstm.x_gates(), lstm.h_gates(), {in_place.data(), hidden}, {in_place.data(), hidden},
               {h2.data(), hidden});
     EXPECT_EQ(bits(in_place), bits(c));

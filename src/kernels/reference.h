@@ -15,8 +15,7 @@
 namespace octet::kernels::reference {
 
 /// The exact sum of a row of activations and an output channel.
-inline int64_t linear_sum(const uint8_t* q, int64_t zero_point, const int8_t* weight, int64_t weight_zero_point,
-                          int64_t k) {
+inline int64_t linear_sum(const uint8_t* q, int64_t zero_point, const int8_t* weight, int64_t weight_zero_point, int64_t k) {
   int64_t sum = 0;
   for (int64_t i = 0; i < k; ++i) sum += (q[i] - zero_point) * (weight[i] - weight_zero_point);
   return sum;

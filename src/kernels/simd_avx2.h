@@ -43,8 +43,8 @@ struct Avx2Simd {
   template <class Lanes>
   static void store_low_bytes(uint8_t* p, Int v, Lanes lanes) {
     const __m256i low_bytes = _mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c080400));
-    const int64_t bytes = _mm_cvtsi128_si64(
-        _mm_unpacklo_epi32(_mm256_castsi256_si128(low_bytes), _mm256_extracti128_si256(low_bytes, 1)));
+    const int64_t bytes =
+        _mm_cvtsi128_si64(_mm_unpacklo_epi32(_mm256_castsi256_si128(low_bytes), _mm256_extracti128_si256(low_bytes, 1)));
     memcpy(p, &bytes, count(lanes));
   }
   template <class Lanes>
@@ -68,9 +68,7 @@ struct Avx2Simd {
   static Float copy_sign(Float magnitude, Float sign) {
     return _mm256_or_ps(abs(magnitude), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
   }
-  static Float select_less(Float a, Float b, Float x, Float y) {
-    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
-  }
+  static Float select_less(Float a, Float b, Float x, Float y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
   static Int round(Float a) { return _mm256_cvtps_epi32(a); }
   static Float to_float(Int a) { return _mm256_cvtepi32_ps(a); }
   static Float power_of_two(Int a) {
@@ -114,8 +112,7 @@ struct Avx2Simd {
   static constexpr int64_t count(FirstLanes lanes) { return lanes.count; }
 
   static __m256i mask(FirstLanes lanes) {
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(lanes.count)),
-                              _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(lanes.count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
 
   template <class Lanes>

@@ -42,8 +42,7 @@ class GuardedArray {
     const size_t bytes = static_cast<size_t>(count) * sizeof(T);
     const size_t usable = (bytes + page - 1) / page * page;
     mapped_bytes_ = usable + page;
-    mapping_ =
-        static_cast<char*>(mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mapping_ = static_cast<char*>(mmap(nullptr, mapped_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     if (mapping_ == MAP_FAILED || mprotect(mapping_ + usable, page, PROT_NONE) != 0)
       throw std::runtime_error("no guarded memory");
     data_ = reinterpret_cast<T*>(mapping_ + usable - bytes);

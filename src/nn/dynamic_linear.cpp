@@ -18,7 +18,8 @@ std::shared_ptr<LinearImpl> LinearImpl::from_float(const torch::nn::LinearImpl& 
   return std::shared_ptr<LinearImpl>(new LinearImpl(std::move(params), activation));
 }
 
-std::shared_ptr<LinearImpl> LinearImpl::from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
+std::shared_ptr<LinearImpl> LinearImpl::from_state(const StateDict& state, const Attributes& attributes,
+                                                   const std::string& path) {
   auto params = LinearPackedParams::from_state_dict(state, "weight", "bias", path);
   return std::shared_ptr<LinearImpl>(
       new LinearImpl(std::move(params), LinearPackedParams::ActivationQParams::from(attributes, path)));
@@ -26,8 +27,8 @@ std::shared_ptr<LinearImpl> LinearImpl::from_state(const StateDict& state, const
 
 at::Tensor LinearImpl::apply(const at::Tensor& input, bool relu) const {
   check_float_activation(input, "the input");
-  check(input.dim() > 0 && input.size(-1) == in_features(), ModulePathScope::current(), ": got an input of shape ", input.sizes(), ", expected [..., ",
-        in_features(), "]");
+  check(input.dim() > 0 && input.size(-1) == in_features(), ModulePathScope::current(), ": got an input of shape ", input.sizes(),
+        ", expected [..., ", in_features(), "]");
   const at::Tensor x = input.detach().contiguous();
   std::vector<int64_t> sizes = input.sizes().vec();
   sizes.back() = out_features();
@@ -66,8 +67,8 @@ void LinearImpl::pretty_print(std::ostream& stream) const {
 
 namespace intrinsic::quantized::dynamic {
 
-std::shared_ptr<LinearReLUImpl> LinearReLUImpl::from_float(const torch::nn::LinearImpl& module,
-                                                           const QConfig& qconfig, const std::string& path) {
+std::shared_ptr<LinearReLUImpl> LinearReLUImpl::from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
+                                                           const std::string& path) {
   return std::shared_ptr<LinearReLUImpl>(
       new LinearReLUImpl(*nn::quantized::dynamic::LinearImpl::from_float(module, qconfig, path)));
 }

@@ -23,7 +23,8 @@ std::shared_ptr<dynamic::LinearImpl> quantized(const torch::nn::Linear& linear, 
 }
 
 /// The arithmetic of docs/arithmetic.md in plain loops: exact sums in int64, one fma on the way out.
-at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scale, const at::Tensor& bias, bool per_row) {
+at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scale, const at::Tensor& bias,
+                        bool per_row) {
   const int64_t m = x.size(0), k = x.size(1), n = weight.size(0);
   at::Tensor out = torch::empty({m, n});
   const auto xs = x.accessor<float, 2>();
@@ -42,7 +43,8 @@ at::Tensor plain_linear(const at::Tensor& x, const at::Tensor& weight, const at:
         sum += (static_cast<int64_t>(q) - z) * ws[c][i];
       }
       const float weight_scale = scale[scale.numel() > 1 ? c : 0].item<float>();
-      ys[r][c] = std::fma(static_cast<float>(sum), static_cast<float>(s) * weight_scale, bias.defined() ? bias[c].item<float>() : 0.0f);
+      ys[r][c] =
+          std::fma(static_cast<float>(sum), static_cast<float>(s) * weight_scale, bias.defined() ? bias[c].item<float>() : 0.0f);
     }
   }
   return out;
@@ -143,26 +145,34 @@ TEST(DynamicLinear, TakesAnyLeadingShapeAndLayout) {
 TEST(DynamicLinear, RefusesInputThatItCannotTake) {
   const auto module = quantized(torch::nn::Linear(6, 4), default_dynamic_qconfig);
   const ModulePathScope scope("head.fc");
-  EXPECT_EQ(error_text([&] { module->forward(torch::randn({2, 5})); }), "head.fc: got an input of shape [2, 5], expected [..., 6]");
-  EXPECT_NE(error_text([&] { module->forward(torch::ones({2, 6}, torch::kHalf)); }).find("expected a float32 tensor on the CPU"), std::string::npos);
-  EXPECT_NE(error_text([&] { module->forward(octet::quantize_per_tensor(torch::randn({2, 6}), 0.1, 3, quint8)); }).find("takes float32"),
+  EXPECT_EQ(error_text([&] { module->forward(torch::randn({2, 5})); }),
+            "head.fc: got an input of shape [2, 5], expected [..., 6]");
+  EXPECT_NE(error_text([&] { module->forward(torch::ones({2, 6}, torch::kHalf)); }).find("expected a float32 tensor on the CPU"),
+            std::string::npos);
+  EXPECT_NE(error_text([&] {
+              module->forward(octet::quantize_per_tensor(torch::randn({2, 6}), 0.1, 3, quint8));
+            }).find("takes float32"),
             std::string::npos);
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    EXPECT_NE(error_text([&] { module->forward(torch::full({1, 6}, bad)); }).find("head.fc: the input holds NaN or infinite"), std::string::npos);
+    EXPECT_NE(error_text([&] { module->forward(torch::full({1, 6}, bad)); }).find("head.fc: the input holds NaN or infinite"),
+              std::string::npos);
   }
 }
 
 TEST(DynamicLinear, RefusesWeightsAndQConfigsThatItCannotTake) {
   torch::nn::Linear linear(6, 4);
-  EXPECT_NE(error_text([&] { quantized(linear, float_qparams_weight_only_qconfig); }).find("expected qint8 or float16"), std::string::npos);
+  EXPECT_NE(error_text([&] { quantized(linear, float_qparams_weight_only_qconfig); }).find("expected qint8 or float16"),
+            std::string::npos);
   EXPECT_NE(error_text([&] { quantized(linear, QConfig()); }).find("observes no weight"), std::string::npos);
   torch::NoGradGuard no_grad;
   linear->weight[1][2] = std::numeric_limits<float>::quiet_NaN();
-  EXPECT_NE(error_text([&] { quantized(linear, default_dynamic_qconfig); }).find("fc: weight: the weight holds NaN"), std::string::npos);
+  EXPECT_NE(error_text([&] { quantized(linear, default_dynamic_qconfig); }).find("fc: weight: the weight holds NaN"),
+            std::string::npos);
 }
 
 TEST(DynamicLinear, IsRebuiltFromItsState) {
-  for (const QConfig& qconfig : {default_dynamic_qconfig, per_channel_dynamic_qconfig, per_row_dynamic_qconfig, float16_dynamic_qconfig}) {
+  for (const QConfig& qconfig :
+       {default_dynamic_qconfig, per_channel_dynamic_qconfig, per_row_dynamic_qconfig, float16_dynamic_qconfig}) {
     const auto module = quantized(torch::nn::Linear(33, 17), qconfig);
     const auto rebuilt = dynamic::LinearImpl::from_state(module->state_dict(), module->attributes(), "fc");
     const at::Tensor x = torch::randn({4, 33});
@@ -181,17 +191,21 @@ TEST(DynamicLinear, RefusesAStateThatIsNotWhole) {
   };
   EXPECT_EQ(rebuild([](auto& state) { state.erase("weight_scale"); }), "fc: the tensor \"weight_scale\" is missing");
   EXPECT_NE(rebuild([](auto& state) { state["weight"] = torch::ones({2, 3}); }).find("expected int8 or half"), std::string::npos);
-  EXPECT_NE(rebuild([](auto& state) { state["weight_scale"] = torch::zeros({2}); }).find("not positive and finite"), std::string::npos);
-  EXPECT_NE(rebuild([](auto& state) { state["weight_scale"] = torch::ones({5}); }).find("of shape [1] or [2]"), std::string::npos);
-  EXPECT_NE(rebuild([](auto& state) { state["weight_zero_point"] = torch::full({2}, 300, torch::kInt); }).find("-128 .. 127"), std::string::npos);
+  EXPECT_NE(rebuild([](auto& state) { state["weight_scale"] = torch::zeros({2}); }).find("not positive and finite"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto& state) { state["weight_scale"] = torch::ones({5}); }).find("of shape [1] or [2]"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto& state) { state["weight_zero_point"] = torch::full({2}, 300, torch::kInt); }).find("-128 .. 127"),
+            std::string::npos);
   EXPECT_NE(rebuild([](auto& state) { state["bias"] = torch::ones({3}); }).find("\"bias\""), std::string::npos);
 }
 
 TEST(DynamicLinear, PrintsWhatItIs) {
   std::ostringstream text;
   quantized(torch::nn::Linear(3, 2), per_row_dynamic_qconfig)->pretty_print(text);
-  EXPECT_EQ(text.str(), "octet::nn::quantized::dynamic::Linear(in_features=3, out_features=2, dtype=qint8, "
-                        "qscheme=per_channel_symmetric, per_row=true)");
+  EXPECT_EQ(text.str(),
+            "octet::nn::quantized::dynamic::Linear(in_features=3, out_features=2, dtype=qint8, "
+            "qscheme=per_channel_symmetric, per_row=true)");
 }
 
 TEST(DynamicLinearReLU, IsTheLinearWithReLU) {

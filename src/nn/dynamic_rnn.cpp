@@ -18,11 +18,12 @@ const CellKind& kind_of() {
 }  // namespace
 
 template <class Self, class SlotType>
-std::shared_ptr<Self> Recurrent<Self, SlotType>::from_float(const Float& module, const QConfig& qconfig, const std::string& path) {
+std::shared_ptr<Self> Recurrent<Self, SlotType>::from_float(const Float& module, const QConfig& qconfig,
+                                                            const std::string& path) {
   const auto& options = module.options;
   if constexpr (requires { options.proj_size(); }) {
-    check(options.proj_size() == 0, path, ": got an LSTM with proj_size = ", options.proj_size(), ", which has no quantized form; keep ",
-          "it in float with a null qconfig for this module");
+    check(options.proj_size() == 0, path, ": got an LSTM with proj_size = ", options.proj_size(),
+          ", which has no quantized form; keep ", "it in float with a null qconfig for this module");
   }
   auto made = std::make_shared<Self>();
   made->stack_ = std::make_shared<RecurrentStack>(
@@ -34,7 +35,8 @@ std::shared_ptr<Self> Recurrent<Self, SlotType>::from_float(const Float& module,
 }
 
 template <class Self, class SlotType>
-std::shared_ptr<Self> Recurrent<Self, SlotType>::from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
+std::shared_ptr<Self> Recurrent<Self, SlotType>::from_state(const StateDict& state, const Attributes& attributes,
+                                                            const std::string& path) {
   auto made = std::make_shared<Self>();
   made->stack_ = std::make_shared<RecurrentStack>(RecurrentStack::from_state(kind_of<Float>(), state, attributes, path));
   return made;
@@ -47,7 +49,8 @@ auto Recurrent<Self, SlotType>::forward(const at::Tensor& input, Hidden hx) -> R
 }
 
 template <class Self, class SlotType>
-auto Recurrent<Self, SlotType>::forward_with_packed_input(const torch::nn::utils::rnn::PackedSequence& packed_input, Hidden hx) -> PackedResult {
+auto Recurrent<Self, SlotType>::forward_with_packed_input(const torch::nn::utils::rnn::PackedSequence& packed_input, Hidden hx)
+    -> PackedResult {
   auto [output, states] = stack_->forward_packed(packed_input, to_states(hx), this->is_training());
   return {output, from_states<std::tuple_element_t<1, PackedResult>>(states)};
 }

@@ -33,14 +33,15 @@ bool has_relu(const Float& module) {
 template <class Self, class SlotType>
 std::shared_ptr<Self> Cell<Self, SlotType>::from_float(const Float& module, const QConfig& qconfig, const std::string& path) {
   auto made = std::make_shared<Self>();
-  made->cell_ = std::make_shared<RecurrentCell>(kind_of<Float>(has_relu(module)),
-                                                CellParams::from_float(module.named_parameters(/*recurse=*/false), "", qconfig, path),
-                                                LinearPackedParams::ActivationQParams::from(qconfig.activation, path));
+  made->cell_ = std::make_shared<RecurrentCell>(
+      kind_of<Float>(has_relu(module)), CellParams::from_float(module.named_parameters(/*recurse=*/false), "", qconfig, path),
+      LinearPackedParams::ActivationQParams::from(qconfig.activation, path));
   return made;
 }
 
 template <class Self, class SlotType>
-std::shared_ptr<Self> Cell<Self, SlotType>::from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
+std::shared_ptr<Self> Cell<Self, SlotType>::from_state(const StateDict& state, const Attributes& attributes,
+                                                       const std::string& path) {
   const std::string& nonlinearity = attribute<std::string>(attributes, "nonlinearity", path);
   check(nonlinearity == "tanh" || nonlinearity == "relu", path, ": the attribute \"nonlinearity\" is \"", nonlinearity,
         "\", expected tanh or relu");
@@ -48,7 +49,8 @@ std::shared_ptr<Self> Cell<Self, SlotType>::from_state(const StateDict& state, c
   CellParams params = CellParams::from_state(state, "", path);
   params.check_shapes(kind, params.ih.in_features(), params.hh.in_features(), path);
   auto made = std::make_shared<Self>();
-  made->cell_ = std::make_shared<RecurrentCell>(kind, std::move(params), LinearPackedParams::ActivationQParams::from(attributes, path));
+  made->cell_ =
+      std::make_shared<RecurrentCell>(kind, std::move(params), LinearPackedParams::ActivationQParams::from(attributes, path));
   return made;
 }
 

@@ -85,9 +85,11 @@ TEST(DynamicRnnCells, AreAsAccurateAsTorchAo) {
 /// The scheme in plain tensor operations: exact sums of integers, held in doubles.
 at::Tensor plain_linear(const at::Tensor& x, const nn::StateDict& state, const std::string& suffix) {
   const auto [scale, zero_point] = at::_choose_qparams_per_tensor(x, /*reduce_range=*/false);
-  const at::Tensor q = (x * (1.0f / static_cast<float>(scale))).round().add(zero_point).clamp(0, 255).to(at::kDouble) - static_cast<double>(zero_point);
+  const at::Tensor q = (x * (1.0f / static_cast<float>(scale))).round().add(zero_point).clamp(0, 255).to(at::kDouble) -
+                       static_cast<double>(zero_point);
   const at::Tensor sums = q.matmul(state["weight_" + suffix].to(at::kDouble).t());
-  return (sums * scale * state["weight_" + suffix + "_scale"].to(at::kDouble) + state["bias_" + suffix].to(at::kDouble)).to(at::kFloat);
+  return (sums * scale * state["weight_" + suffix + "_scale"].to(at::kDouble) + state["bias_" + suffix].to(at::kDouble))
+      .to(at::kFloat);
 }
 
 TEST(DynamicRnn, FollowsTheSchemeStepByStep) {
@@ -201,18 +203,31 @@ TEST(DynamicRnn, RefusesWhatItCannotTake) {
   EXPECT_NE(error_text([&] { lstm->forward(x.to(at::kDouble)); }).find("expected a float32 tensor"), std::string::npos);
   EXPECT_EQ(error_text([&] { lstm->forward(x, std::tuple(torch::zeros({2, 3, 6}), h)); }),
             "encoder.rnn: got a hidden state of shape [2, 3, 6], expected [1, 3, 6] for 1 layers in 1 direction");
-  EXPECT_NE(error_text([&] { lstm->forward(x, std::tuple(torch::full({1, 3, 6}, NAN), h)); }).find("holds NaN or infinite"), std::string::npos);
-  EXPECT_NE(error_text([&] { lstm->forward(torch::full({4, 3, 8}, INFINITY)); }).find("encoder.rnn: the input holds NaN or infinite"), std::string::npos);
+  EXPECT_NE(error_text([&] { lstm->forward(x, std::tuple(torch::full({1, 3, 6}, NAN), h)); }).find("holds NaN or infinite"),
+            std::string::npos);
+  EXPECT_NE(
+      error_text([&] { lstm->forward(torch::full({4, 3, 8}, INFINITY)); }).find("encoder.rnn: the input holds NaN or infinite"),
+      std::string::npos);
   const torch::nn::utils::rnn::PackedSequence torn(torch::randn({5, 8}), torch::tensor({2, 2}));
   EXPECT_NE(error_text([&] { lstm->forward_with_packed_input(torn); }).find("do not fit its 5 rows"), std::string::npos);
-  EXPECT_EQ(error_text([] { dynamic::LSTMImpl::from_float(*torch::nn::LSTM(torch::nn::LSTMOptions(8, 6).proj_size(3)), default_dynamic_qconfig, "lstm"); }),
-            "lstm: got an LSTM with proj_size = 3, which has no quantized form; keep it in float with a null qconfig for this module");
+  EXPECT_EQ(
+      error_text([] {
+        dynamic::LSTMImpl::from_float(*torch::nn::LSTM(torch::nn::LSTMOptions(8, 6).proj_size(3)), default_dynamic_qconfig,
+                                      "lstm");
+      }),
+      "lstm: got an LSTM with proj_size = 3, which has no quantized form; keep it in float with a null qconfig for this module");
   auto attributes = lstm->attributes();
   attributes["num_layers"] = int64_t{1} << 60;
-  EXPECT_NE(error_text([&] { dynamic::LSTMImpl::from_state(lstm->state_dict(), attributes, "lstm"); }).find("\"weight_ih_l1\" is missing"), std::string::npos);
+  EXPECT_NE(error_text([&] {
+              dynamic::LSTMImpl::from_state(lstm->state_dict(), attributes, "lstm");
+            }).find("\"weight_ih_l1\" is missing"),
+            std::string::npos);
   attributes = lstm->attributes();
   attributes["hidden_size"] = int64_t{7};
-  EXPECT_NE(error_text([&] { dynamic::LSTMImpl::from_state(lstm->state_dict(), attributes, "lstm"); }).find("expected [28, 8] for a LSTM"), std::string::npos);
+  EXPECT_NE(error_text([&] {
+              dynamic::LSTMImpl::from_state(lstm->state_dict(), attributes, "lstm");
+            }).find("expected [28, 8] for a LSTM"),
+            std::string::npos);
 }
 
 TEST(DynamicRnnCells, TakeStatesAndUnbatchedInputAndRoundTrip) {
@@ -224,8 +239,10 @@ TEST(DynamicRnnCells, TakeStatesAndUnbatchedInputAndRoundTrip) {
   const auto rebuilt = dynamic::LSTMCellImpl::from_state(cell->state_dict(), cell->attributes(), "cell");
   EXPECT_TRUE(std::get<0>(rebuilt->forward(x, std::tuple(h, c))).equal(h1));
   const ModulePathScope scope("decoder.cell");
-  EXPECT_EQ(error_text([&] { cell->forward(x, std::tuple(h, c[0])); }), "decoder.cell: got a hidden state of shape [6], expected [3, 6]");
-  const auto relu = dynamic::RNNCellImpl::from_float(*torch::nn::RNNCell(torch::nn::RNNCellOptions(8, 6).nonlinearity(torch::kReLU)), default_dynamic_qconfig, "cell");
+  EXPECT_EQ(error_text([&] { cell->forward(x, std::tuple(h, c[0])); }),
+            "decoder.cell: got a hidden state of shape [6], expected [3, 6]");
+  const auto relu = dynamic::RNNCellImpl::from_float(
+      *torch::nn::RNNCell(torch::nn::RNNCellOptions(8, 6).nonlinearity(torch::kReLU)), default_dynamic_qconfig, "cell");
   const auto relu_again = dynamic::RNNCellImpl::from_state(relu->state_dict(), relu->attributes(), "cell");
   EXPECT_TRUE(relu_again->forward(x).equal(relu->forward(x)));
   EXPECT_GE(relu->forward(x).min().item<float>(), 0);
@@ -233,10 +250,12 @@ TEST(DynamicRnnCells, TakeStatesAndUnbatchedInputAndRoundTrip) {
 
 TEST(DynamicRnn, PrintsWhatItIs) {
   std::ostringstream text;
-  dynamic::GRUImpl::from_float(*torch::nn::GRU(torch::nn::GRUOptions(8, 6).num_layers(2)), float16_dynamic_qconfig, "gru")->pretty_print(text);
+  dynamic::GRUImpl::from_float(*torch::nn::GRU(torch::nn::GRUOptions(8, 6).num_layers(2)), float16_dynamic_qconfig, "gru")
+      ->pretty_print(text);
   dynamic::LSTMCellImpl::from_float(*torch::nn::LSTMCell(8, 6), default_dynamic_qconfig, "cell")->pretty_print(text);
-  EXPECT_EQ(text.str(), "octet::nn::quantized::dynamic::GRU(input_size=8, hidden_size=6, num_layers=2, bias=true, batch_first=false, "
-                        "dropout=0, bidirectional=false, dtype=float16)octet::nn::quantized::dynamic::LSTMCell(8, 6, dtype=qint8)");
+  EXPECT_EQ(text.str(),
+            "octet::nn::quantized::dynamic::GRU(input_size=8, hidden_size=6, num_layers=2, bias=true, batch_first=false, "
+            "dropout=0, bidirectional=false, dtype=float16)octet::nn::quantized::dynamic::LSTMCell(8, 6, dtype=qint8)");
 }
 
 }  // namespace

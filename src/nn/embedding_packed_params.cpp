@@ -50,7 +50,8 @@ EmbeddingPackedParams::EmbeddingPackedParams(at::Tensor packed, at::Tensor scale
       embedding_dim_(embedding_dim),
       dtype_(dtype) {}
 
-EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight, const QConfig& qconfig, const std::string& where) {
+EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight, const QConfig& qconfig,
+                                                        const std::string& where) {
   const QuantizationTarget& target = qconfig.weight.target();
   check(target.qscheme == per_channel_affine_float_qparams && is_table_type(target.dtype) && target.ch_axis == 0, where, ": ",
         qconfig.weight, " quantizes to ", target.dtype, ", ", target.qscheme,
@@ -68,7 +69,8 @@ EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight
   const auto observer = qconfig.weight();
   observer->forward(values);
   const QParams qparams = observer->calculate_qparams();
-  check(at::isfinite(qparams.scale).all().item<bool>(), where, ": a row's values lie so far apart that float32 cannot hold their range");
+  check(at::isfinite(qparams.scale).all().item<bool>(), where,
+        ": a row's values lie so far apart that float32 cannot hold their range");
   const at::Tensor quantized = quantize_per_channel(values, qparams.scale, qparams.zero_point, 0, target.dtype);
   const int bits = info(target.dtype).bits;
   const at::Tensor integers = unpack(octet::int_repr(quantized).reshape({1, -1}), values.numel(), bits).reshape(values.sizes());
@@ -76,7 +78,8 @@ EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight
           qparams.zero_point.to(at::kFloat).contiguous(), values.size(1), target.dtype};
 }
 
-EmbeddingPackedParams EmbeddingPackedParams::from_state(const StateDict& state, const Attributes& attributes, const std::string& where) {
+EmbeddingPackedParams EmbeddingPackedParams::from_state(const StateDict& state, const Attributes& attributes,
+                                                        const std::string& where) {
   const auto rows = attribute<int64_t>(attributes, "num_embeddings", where);
   const auto embedding_dim = attribute<int64_t>(attributes, "embedding_dim", where);
   const DType dtype = dtype_from_name(attribute<std::string>(attributes, "dtype", where));
@@ -103,15 +106,15 @@ int64_t EmbeddingPackedParams::weight_bytes() const {
 
 at::Tensor EmbeddingPackedParams::weight() const {
   const int bits = info(dtype_).bits;
-  const at::Tensor integers =
-      bits == 8 ? packed_ : pack(unpack(packed_, embedding_dim_, bits).reshape({1, -1}), bits).flatten();
+  const at::Tensor integers = bits == 8 ? packed_ : pack(unpack(packed_, embedding_dim_, bits).reshape({1, -1}), bits).flatten();
   return make_quantized(integers, Quantizer::per_channel(scale_, zero_point_, 0, dtype_),
                         at::IntArrayRef{num_embeddings(), embedding_dim_});
 }
 
 StateDict EmbeddingPackedParams::state_dict() const {
   StateDict state;
-  for (const auto& [name, tensor] : {std::tuple{"weight", packed_}, {"weight_scale", scale_}, {"weight_zero_point", zero_point_}}) {
+  for (const auto& [name, tensor] :
+       {std::tuple{"weight", packed_}, {"weight_scale", scale_}, {"weight_zero_point", zero_point_}}) {
     state.insert(name, at::Tensor(tensor));
   }
   return state;
@@ -124,8 +127,12 @@ void EmbeddingPackedParams::append_to(Attributes& attributes) const {
 }
 
 kernels::EmbeddingTable EmbeddingPackedParams::table() const {
-  return {{packed_.const_data_ptr<uint8_t>(), packed_.size(1)}, num_embeddings(), embedding_dim_, info(dtype_).bits,
-          scale_.const_data_ptr<float>(), bias_.const_data_ptr<float>()};
+  return {{packed_.const_data_ptr<uint8_t>(), packed_.size(1)},
+          num_embeddings(),
+          embedding_dim_,
+          info(dtype_).bits,
+          scale_.const_data_ptr<float>(),
+          bias_.const_data_ptr<float>()};
 }
 
 }  // namespace octet::nn::quantized

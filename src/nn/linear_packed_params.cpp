@@ -24,8 +24,8 @@ namespace {
 constexpr double kHalfMax = 65504;
 
 void check_float_matrix(const at::Tensor& weight, const at::Tensor& bias, const std::string& where) {
-  check(weight.defined() && weight.dim() == 2 && weight.is_floating_point(), where,
-        ": got ", weight.defined() ? c10::str("a ", weight.scalar_type(), " tensor of shape ", weight.sizes()) : "no tensor",
+  check(weight.defined() && weight.dim() == 2 && weight.is_floating_point(), where, ": got ",
+        weight.defined() ? c10::str("a ", weight.scalar_type(), " tensor of shape ", weight.sizes()) : "no tensor",
         ", expected a floating point weight of shape [out_features, in_features]");
   check(weight.device().is_cpu(), where, ": got a weight on ", weight.device(),
         ", but the int8 engine runs on the CPU; move the model there with to(torch::kCPU) first");
@@ -89,8 +89,10 @@ LinearPackedParams LinearPackedParams::from_integers(const at::Tensor& integers,
   weight.scale.assign(s, s + scales.numel());
   const int64_t* const z = zero_points.const_data_ptr<int64_t>();
   if (std::any_of(z, z + zero_points.numel(), [](int64_t zero) { return zero != 0; })) {
-    check(k <= kernels::PackedWeight::kMaxAffineDepth, where, ": got in_features = ", k, " and weights with zero points, but sums "
-          "over more than ", kernels::PackedWeight::kMaxAffineDepth, " such products may overflow int32; use a symmetric weight observer");
+    check(k <= kernels::PackedWeight::kMaxAffineDepth, where, ": got in_features = ", k,
+          " and weights with zero points, but sums "
+          "over more than ",
+          kernels::PackedWeight::kMaxAffineDepth, " such products may overflow int32; use a symmetric weight observer");
     weight.zero_point.assign(z, z + zero_points.numel());
   }
   return {std::move(weight), bias};
@@ -115,8 +117,8 @@ LinearPackedParams LinearPackedParams::from_state_dict(const StateDict& state, c
 
   const at::Tensor scale = tensor(weight_name + "_scale"), zero_point = tensor(weight_name + "_zero_point");
   for (const auto& [name, values, dtype] : {std::tuple{"_scale", scale, at::kFloat}, {"_zero_point", zero_point, at::kInt}}) {
-    check(values.scalar_type() == dtype && values.dim() == 1 &&
-              (values.numel() == 1 || values.numel() == weight.size(0)) && values.numel() == scale.numel(),
+    check(values.scalar_type() == dtype && values.dim() == 1 && (values.numel() == 1 || values.numel() == weight.size(0)) &&
+              values.numel() == scale.numel(),
           where, ": \"", weight_name, name, "\" is a ", values.scalar_type(), " tensor of shape ", values.sizes(), ", expected ",
           dtype, " of shape [1] or [", weight.size(0), "]");
   }
@@ -224,7 +226,8 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
     // An empty range (no input features) quantizes nothing; any qparams do.
     const float min = std::min(range[i].min, 0.0f), max = std::max(range[i].max, 0.0f);
     check(!range[i].has_nan && std::isfinite(min) && std::isfinite(max), ModulePathScope::current(), ": the input ",
-          activation.per_row ? c10::str("(row ", i, ") ") : "", "holds NaN or infinite values, which have no place on an integer ",
+          activation.per_row ? c10::str("(row ", i, ") ") : "",
+          "holds NaN or infinite values, which have no place on an integer ",
           "scale; look for the layer before it that made them");
     const TensorQParams qparams = choose_dynamic_qparams(min, max, activation.quant_min, activation.quant_max);
     scale[i] = static_cast<float>(qparams.scale);
@@ -239,11 +242,10 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
                          {scale.data(), zero_point.data(), activation.per_row, static_cast<int32_t>(activation.quant_min),
                           static_cast<int32_t>(activation.quant_max)},
                          q, row_sums.empty() ? nullptr : row_sums.data(), parallel_for);
-  kernels::gemm({{q.data, stride}, rows, scale.data(), zero_point.data(), activation.per_row,
-                 row_sums.empty() ? nullptr : row_sums.data()},
-                int8.packed,
-                {int8.scale.data(), int8.scale.size() > 1, int8.zero_point.empty() ? nullptr : int8.zero_point.data()}, epilogue,
-                {out, n}, parallel_for);
+  kernels::gemm(
+      {{q.data, stride}, rows, scale.data(), zero_point.data(), activation.per_row, row_sums.empty() ? nullptr : row_sums.data()},
+      int8.packed, {int8.scale.data(), int8.scale.size() > 1, int8.zero_point.empty() ? nullptr : int8.zero_point.data()},
+      epilogue, {out, n}, parallel_for);
 }
 
 }  // namespace octet::nn::quantized

@@ -29,9 +29,9 @@ MakeSlot find_make_slot(std::type_index float_type) {
   static const auto table =
       slots_by_float_type<LinearImpl, Conv1dImpl, Conv2dImpl, Conv3dImpl, ConvTranspose1dImpl, ConvTranspose2dImpl,
                           ConvTranspose3dImpl, BatchNorm1dImpl, BatchNorm2dImpl, BatchNorm3dImpl, InstanceNorm1dImpl,
-                          InstanceNorm2dImpl, InstanceNorm3dImpl, LayerNormImpl, GroupNormImpl, EmbeddingImpl,
-                          EmbeddingBagImpl, RNNImpl, LSTMImpl, GRUImpl, RNNCellImpl, LSTMCellImpl, GRUCellImpl, ReLUImpl,
-                          ReLU6Impl, ELUImpl, LeakyReLUImpl, PReLUImpl, SigmoidImpl, TanhImpl, SoftmaxImpl, DropoutImpl>();
+                          InstanceNorm2dImpl, InstanceNorm3dImpl, LayerNormImpl, GroupNormImpl, EmbeddingImpl, EmbeddingBagImpl,
+                          RNNImpl, LSTMImpl, GRUImpl, RNNCellImpl, LSTMCellImpl, GRUCellImpl, ReLUImpl, ReLU6Impl, ELUImpl,
+                          LeakyReLUImpl, PReLUImpl, SigmoidImpl, TanhImpl, SoftmaxImpl, DropoutImpl>();
   const auto found = table.find(float_type);
   return found == table.end() ? nullptr : found->second;
 }
@@ -85,9 +85,7 @@ std::type_index ModuleSite::current_type() const { return slot_ ? slot_->current
 
 std::string ModuleSite::type_name() const { return ModuleType(current_type()).name(); }
 
-bool ModuleSite::swappable() const {
-  return slot_ || (sequential_ && !is_shared_ && find_make_slot(float_type()));
-}
+bool ModuleSite::swappable() const { return slot_ || (sequential_ && !is_shared_ && find_make_slot(float_type())); }
 
 void ModuleSite::check_swap(const ImplementationBase& implementation) const {
   check(swappable(), path_, " of ", type_name(), ": not swappable; declare it as octet::nn::", type_name());

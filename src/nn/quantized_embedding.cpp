@@ -23,7 +23,8 @@ struct ModeInfo {
   kernels::BagMode kernel_mode;
 };
 
-const std::array kModes{ModeInfo{"sum", torch::kSum, kernels::BagMode::sum}, ModeInfo{"mean", torch::kMean, kernels::BagMode::mean},
+const std::array kModes{ModeInfo{"sum", torch::kSum, kernels::BagMode::sum},
+                        ModeInfo{"mean", torch::kMean, kernels::BagMode::mean},
                         ModeInfo{"max", torch::kMax, kernels::BagMode::max}};
 
 const ModeInfo& mode_info(const torch::nn::EmbeddingBagMode& mode) {
@@ -39,8 +40,8 @@ torch::nn::EmbeddingBagMode mode_from_name(const std::string& name, const std::s
 /// An index that is counted from the end if negative. @throws Error if it is out of range
 std::optional<int64_t> checked_padding_idx(std::optional<int64_t> padding_idx, int64_t num_embeddings, const std::string& where) {
   if (!padding_idx) return padding_idx;
-  check(*padding_idx >= -num_embeddings && *padding_idx < num_embeddings, where, ": got padding_idx ", *padding_idx, ", expected ",
-        -num_embeddings, " .. ", num_embeddings - 1);
+  check(*padding_idx >= -num_embeddings && *padding_idx < num_embeddings, where, ": got padding_idx ", *padding_idx,
+        ", expected ", -num_embeddings, " .. ", num_embeddings - 1);
   return *padding_idx < 0 ? *padding_idx + num_embeddings : *padding_idx;
 }
 
@@ -58,7 +59,8 @@ void with_path(const Call& call) {
 at::Tensor as_indices(const at::Tensor& tensor, const char* name) {
   const std::string_view path = ModulePathScope::current();
   check(tensor.defined(), path, ": ", name, " is an undefined tensor");
-  check(tensor.device().is_cpu() && !is_quantized(tensor) && (tensor.scalar_type() == at::kLong || tensor.scalar_type() == at::kInt),
+  check(tensor.device().is_cpu() && !is_quantized(tensor) &&
+            (tensor.scalar_type() == at::kLong || tensor.scalar_type() == at::kInt),
         path, ": ", name, " is a ", tensor.scalar_type(), " tensor on ", tensor.device(), ", expected int64 or int32 on the CPU");
   return tensor.to(at::kLong).contiguous();
 }
@@ -82,7 +84,9 @@ std::shared_ptr<Self> EmbeddingModule<Self, FloatSlot>::from_float(const typenam
     at::embedding_renorm_(weight, at::arange(weight.size(0)), *options.max_norm(), options.norm_type());
   }
   auto params = EmbeddingPackedParams::from_float(weight, qconfig, path + ": weight");
-  options.max_norm(std::nullopt)._weight({}).padding_idx(checked_padding_idx(options.padding_idx(), params.num_embeddings(), path));
+  options.max_norm(std::nullopt)
+      ._weight({})
+      .padding_idx(checked_padding_idx(options.padding_idx(), params.num_embeddings(), path));
   return std::make_shared<Self>(std::move(params), std::move(options));
 }
 
@@ -152,7 +156,8 @@ at::Tensor EmbeddingBagImpl::forward(const at::Tensor& input, const at::Tensor& 
         ": got an input of shape ", indices.sizes(), " and ",
         offsets.defined() ? c10::str("offsets of shape ", offsets.sizes()) : "no offsets",
         ", expected [bags, length] without offsets or [indices] with offsets of shape [bags]");
-  kernels::Bags bags{.indices = indices.const_data_ptr<int64_t>(), .index_count = indices.numel(),
+  kernels::Bags bags{.indices = indices.const_data_ptr<int64_t>(),
+                     .index_count = indices.numel(),
                      .padding_idx = options_.padding_idx().value_or(-1)};
 
   at::Tensor starts;  // what `bags` points to
@@ -178,8 +183,8 @@ at::Tensor EmbeddingBagImpl::forward(const at::Tensor& input, const at::Tensor& 
   if (per_sample_weights.defined()) {
     check(std::holds_alternative<torch::enumtype::kSum>(options_.mode()), path, ": got per_sample_weights with mode ",
           mode_info(options_.mode()).name, ", but they go with sum alone");
-    check(per_sample_weights.sizes() == input.sizes() && per_sample_weights.is_floating_point() && !is_quantized(per_sample_weights) &&
-              per_sample_weights.device().is_cpu(),
+    check(per_sample_weights.sizes() == input.sizes() && per_sample_weights.is_floating_point() &&
+              !is_quantized(per_sample_weights) && per_sample_weights.device().is_cpu(),
           path, ": got ", per_sample_weights.scalar_type(), " per_sample_weights of shape ", per_sample_weights.sizes(),
           ", expected floating ones of the input's shape ", input.sizes(), " on the CPU");
     weights = per_sample_weights.detach().to(at::kFloat).contiguous();

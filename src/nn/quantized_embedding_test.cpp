@@ -89,7 +89,8 @@ TEST(QuantizedEmbedding, HasTheTableOfTorchAo) {
     const at::Tensor bound = ((levels * step + reach) * relative + (levels + 1) * absolute).index_select(0, tensor("indices"));
     EXPECT_TRUE(((module->forward(tensor("indices")) - tensor("embedding")).abs() <= bound).all().item<bool>());
     const at::Tensor weights = tensor("per_sample_weights");
-    const at::Tensor sum = quantized_bag(bag_options(weight).mode(torch::kSum), dtype)->forward(tensor("indices"), tensor("offsets"), weights);
+    const at::Tensor sum =
+        quantized_bag(bag_options(weight).mode(torch::kSum), dtype)->forward(tensor("indices"), tensor("offsets"), weights);
     const at::Tensor total = (bound * weights.abs().unsqueeze(1)).sum() + (rows.abs().max() * weights.abs().sum()) * 1e-6;
     EXPECT_TRUE(((sum - tensor("bag")).abs() <= total).all().item<bool>());
   }
@@ -114,12 +115,15 @@ TEST(QuantizedEmbedding, NamesTheIndexThatIsOutOfRange) {
   const auto bag = quantized_bag(torch::nn::EmbeddingBagOptions(7, 5), quint4x2);
   const ModulePathScope scope("encoder.embedding");
   for (const int64_t bad : {-1, 7}) {
-    const std::string expected = c10::str("encoder.embedding: embedding: index ", bad, " at position 3 is out of range for a table of 7 rows");
+    const std::string expected =
+        c10::str("encoder.embedding: embedding: index ", bad, " at position 3 is out of range for a table of 7 rows");
     const at::Tensor indices = torch::tensor({{0, 6}, {2, static_cast<int>(bad)}});
     EXPECT_EQ(error_text([&] { module->forward(indices); }), expected);
     EXPECT_EQ(error_text([&] { bag->forward(indices); }), expected);
   }
-  EXPECT_NE(error_text([&] { module->forward(torch::randn({2})); }).find("encoder.embedding: indices is a Float tensor on cpu, expected int64 or int32"),
+  EXPECT_NE(error_text([&] {
+              module->forward(torch::randn({2}));
+            }).find("encoder.embedding: indices is a Float tensor on cpu, expected int64 or int32"),
             std::string::npos);
   EXPECT_NE(error_text([&] { module->forward(at::Tensor()); }).find("undefined"), std::string::npos);
   const at::Tensor activation = octet::quantize_per_tensor(torch::randn({2}), 0.1, 0, quint8);
@@ -153,12 +157,14 @@ TEST(QuantizedEmbeddingBag, ReducesAsTheFloatModule) {
             const auto module = quantized_bag(options, dtype);
             torch::nn::EmbeddingBag expected(options._weight(plain_table(module->state_dict(), dim, info(dtype).bits)));
             SCOPED_TRACE(c10::str(*module, ", padding ", padding_idx.value_or(-1), ", input ", call.input.sizes()));
-            EXPECT_TRUE(at::allclose(module->forward(call.input, call.offsets), expected->forward(call.input, call.offsets), 1e-5, 1e-5));
+            EXPECT_TRUE(
+                at::allclose(module->forward(call.input, call.offsets), expected->forward(call.input, call.offsets), 1e-5, 1e-5));
             if (!std::holds_alternative<torch::enumtype::kSum>(mode)) continue;
             const at::Tensor weights = torch::randn(call.input.sizes());
             const at::Tensor weighted = expected->forward(call.input, call.offsets, weights);
             EXPECT_TRUE(at::allclose(module->forward(call.input, call.offsets, weights), weighted, 1e-5, 1e-5));
-            EXPECT_TRUE(at::allclose(module->forward(call.input, call.offsets, weights.to(torch::kDouble)), weighted, 1e-5, 1e-5));
+            EXPECT_TRUE(
+                at::allclose(module->forward(call.input, call.offsets, weights.to(torch::kDouble)), weighted, 1e-5, 1e-5));
           }
         }
       }
@@ -187,8 +193,8 @@ TEST(QuantizedEmbeddingBag, RefusesArgumentsThatDoNotFit) {
   const auto mean = quantized_bag(torch::nn::EmbeddingBagOptions(5, 4), quint8);
   const auto last = quantized_bag(torch::nn::EmbeddingBagOptions(5, 4).include_last_offset(true), quint8);
   const at::Tensor indices = torch::tensor({1, 2, 3}), zero = torch::tensor({0});
-  const auto expect_error = [&](EmbeddingBagImpl& bag, const at::Tensor& input, const at::Tensor& offsets, const at::Tensor& weights,
-                                const std::string& text) {
+  const auto expect_error = [&](EmbeddingBagImpl& bag, const at::Tensor& input, const at::Tensor& offsets,
+                                const at::Tensor& weights, const std::string& text) {
     const ModulePathScope scope("net.bag");
     const std::string error = error_text([&] { bag.forward(input, offsets, weights); });
     EXPECT_TRUE(error.starts_with("net.bag: ") && error.find(text) != std::string::npos) << error << "\nexpected: " << text;
@@ -227,13 +233,14 @@ TEST(QuantizedEmbedding, IsQuantizedFromAnyFloatingTable) {
   const at::Tensor weight = torch::randn({6, 4}).to(torch::kHalf);
   const auto expected = quantized(table_options(weight.to(torch::kFloat)), quint4x2);
   for (const auto dtype : {torch::kHalf, torch::kDouble}) {
-    EXPECT_TRUE(quantized(table_options(weight.to(dtype)), quint4x2)->state_dict()["weight"].equal(expected->state_dict()["weight"]));
+    EXPECT_TRUE(
+        quantized(table_options(weight.to(dtype)), quint4x2)->state_dict()["weight"].equal(expected->state_dict()["weight"]));
   }
   // A narrower range of an observer's own is kept, as torch.ao does by clamping.
-  const QConfig narrow{ObserverFactory(), PerChannelMinMaxObserver::with_args(PerChannelMinMaxObserverOptions()
-                                                                                   .qscheme(per_channel_affine_float_qparams)
-                                                                                   .quant_min(0)
-                                                                                   .quant_max(100))};
+  const QConfig narrow{
+      ObserverFactory(),
+      PerChannelMinMaxObserver::with_args(
+          PerChannelMinMaxObserverOptions().qscheme(per_channel_affine_float_qparams).quant_min(0).quant_max(100))};
   const auto module = EmbeddingImpl::from_float(*torch::nn::Embedding(50, 40), narrow, "embedding");
   EXPECT_EQ(module->state_dict()["weight"].max().item<int64_t>(), 100);
 }
@@ -290,16 +297,30 @@ TEST(QuantizedEmbedding, RefusesAStateThatIsNotWhole) {
   };
   EXPECT_EQ(rebuild([](auto&, auto&) {}), "");
   EXPECT_EQ(rebuild([](auto& state, auto&) { state.erase("weight_scale"); }), "net.bag: the tensor \"weight_scale\" is missing");
-  EXPECT_NE(rebuild([](auto& state, auto&) { state["weight"] = torch::ones({3, 5}, torch::kByte); }).find("expected Byte of shape [3, 3]"), std::string::npos);
-  EXPECT_NE(rebuild([](auto& state, auto&) { state["weight"] = torch::ones({3, 3}); }).find("is a Float tensor"), std::string::npos);
-  EXPECT_NE(rebuild([](auto& state, auto&) { state["weight_scale"] = torch::zeros({3}); }).find("not positive and finite"), std::string::npos);
-  EXPECT_NE(rebuild([](auto& state, auto&) { state["weight_zero_point"] = torch::full({3}, NAN); }).find("not finite"), std::string::npos);
-  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["embedding_dim"] = int64_t{-8}; }).find("dimension -8"), std::string::npos);
-  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["num_embeddings"] = int64_t{4}; }).find("of shape [4, 3]"), std::string::npos);
-  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["dtype"] = std::string("qint8"); }).find("expected quint8"), std::string::npos);
-  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["mode"] = std::string("min"); }).find("expected sum, mean or max"), std::string::npos);
-  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["padding_idx"] = int64_t{3}; }).find("got padding_idx 3"), std::string::npos);
-  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes.erase("include_last_offset"); }).find("\"include_last_offset\" is missing"), std::string::npos);
+  EXPECT_NE(rebuild([](auto& state, auto&) {
+              state["weight"] = torch::ones({3, 5}, torch::kByte);
+            }).find("expected Byte of shape [3, 3]"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto& state, auto&) { state["weight"] = torch::ones({3, 3}); }).find("is a Float tensor"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto& state, auto&) { state["weight_scale"] = torch::zeros({3}); }).find("not positive and finite"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto& state, auto&) { state["weight_zero_point"] = torch::full({3}, NAN); }).find("not finite"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["embedding_dim"] = int64_t{-8}; }).find("dimension -8"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["num_embeddings"] = int64_t{4}; }).find("of shape [4, 3]"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["dtype"] = std::string("qint8"); }).find("expected quint8"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["mode"] = std::string("min"); }).find("expected sum, mean or max"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto&, auto& attributes) { attributes["padding_idx"] = int64_t{3}; }).find("got padding_idx 3"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto&, auto& attributes) {
+              attributes.erase("include_last_offset");
+            }).find("\"include_last_offset\" is missing"),
+            std::string::npos);
 }
 
 TEST(QuantizedEmbedding, FitsTheSlotAndGoesWithItsClones) {
@@ -322,13 +343,15 @@ TEST(QuantizedEmbedding, FitsTheSlotAndGoesWithItsClones) {
 
 TEST(QuantizedEmbedding, PrintsAndCountsWhatItIs) {
   const auto module = quantized(torch::nn::EmbeddingOptions(100, 64), quint4x2);
-  EXPECT_EQ(text_of(*module), "octet::nn::quantized::Embedding(num_embeddings=100, embedding_dim=64, dtype=quint4x2, "
-                              "qscheme=per_channel_affine_float_qparams)");
+  EXPECT_EQ(text_of(*module),
+            "octet::nn::quantized::Embedding(num_embeddings=100, embedding_dim=64, dtype=quint4x2, "
+            "qscheme=per_channel_affine_float_qparams)");
   EXPECT_EQ(module->kind(), "octet::nn::quantized::Embedding");
   EXPECT_EQ(module->weight_bytes(), 100 * (64 / 2 + 3 * 4));
   const auto bag = quantized_bag(torch::nn::EmbeddingBagOptions(10, 4), quint8);
-  EXPECT_EQ(text_of(*bag), "octet::nn::quantized::EmbeddingBag(num_embeddings=10, embedding_dim=4, dtype=quint8, "
-                           "qscheme=per_channel_affine_float_qparams, mode=mean)");
+  EXPECT_EQ(text_of(*bag),
+            "octet::nn::quantized::EmbeddingBag(num_embeddings=10, embedding_dim=4, dtype=quint8, "
+            "qscheme=per_channel_affine_float_qparams, mode=mean)");
   EXPECT_EQ(bag->kind(), "octet::nn::quantized::EmbeddingBag");
 }
 

@@ -20,7 +20,8 @@ namespace {
 using kernels::Matrix;
 
 void lstm_step(int64_t rows, int64_t hidden, const float* x_gates, const float* h_gates, float* h, float* c) {
-  kernels::lstm_cell(rows, hidden, {x_gates, 4 * hidden}, {h_gates, 4 * hidden}, {c, hidden}, {c, hidden}, {h, hidden}, parallel_for);
+  kernels::lstm_cell(rows, hidden, {x_gates, 4 * hidden}, {h_gates, 4 * hidden}, {c, hidden}, {c, hidden}, {h, hidden},
+                     parallel_for);
 }
 
 void gru_step(int64_t rows, int64_t hidden, const float* x_gates, const float* h_gates, float* h, float*) {
@@ -67,10 +68,12 @@ const CellKind kGru{"GRU", 3, 1, gru_step};
 const CellKind kRnnTanh{"RNN", 1, 1, rnn_step<kernels::RnnNonlinearity::tanh>};
 const CellKind kRnnRelu{"RNN", 1, 1, rnn_step<kernels::RnnNonlinearity::relu>};
 
-CellParams CellParams::from_float(const StateDict& parameters, const std::string& suffix, const QConfig& qconfig, const std::string& path) {
+CellParams CellParams::from_float(const StateDict& parameters, const std::string& suffix, const QConfig& qconfig,
+                                  const std::string& path) {
   const auto quantize = [&](const std::string& which) {
-    return LinearPackedParams::from_float(parameter(parameters, "weight_" + which + suffix), parameter(parameters, "bias_" + which + suffix),
-                                          qconfig, path + ": weight_" + which + suffix);
+    return LinearPackedParams::from_float(parameter(parameters, "weight_" + which + suffix),
+                                          parameter(parameters, "bias_" + which + suffix), qconfig,
+                                          path + ": weight_" + which + suffix);
   };
   return {quantize("ih"), quantize("hh")};
 }
@@ -89,8 +92,9 @@ void CellParams::append_to(StateDict& state, const std::string& suffix) const {
 
 void CellParams::check_shapes(const CellKind& kind, int64_t input_size, int64_t hidden_size, const std::string& path) const {
   const auto check_map = [&](const LinearPackedParams& map, const char* which, int64_t in_features) {
-    check(map.out_features() == kind.gates * hidden_size && map.in_features() == in_features, path, ": got a weight_", which, " of shape [",
-          map.out_features(), ", ", map.in_features(), "], expected [", kind.gates * hidden_size, ", ", in_features, "] for a ", kind.name);
+    check(map.out_features() == kind.gates * hidden_size && map.in_features() == in_features, path, ": got a weight_", which,
+          " of shape [", map.out_features(), ", ", map.in_features(), "], expected [", kind.gates * hidden_size, ", ",
+          in_features, "] for a ", kind.name);
   };
   check_map(ih, "ih", input_size);
   check_map(hh, "hh", hidden_size);
@@ -111,7 +115,8 @@ States RecurrentCell::forward(const at::Tensor& input, const States& states) con
       continue;
     }
     check_float_activation(states[i], "hx");
-    check(states[i].sizes() == sizes, path, ": got a hidden state of shape ", states[i].sizes(), ", expected ", at::IntArrayRef(sizes));
+    check(states[i].sizes() == sizes, path, ": got a hidden state of shape ", states[i].sizes(), ", expected ",
+          at::IntArrayRef(sizes));
     next.push_back(states[i].detach().clone(at::MemoryFormat::Contiguous));
   }
   const at::Tensor x = input.detach().contiguous();
@@ -129,13 +134,14 @@ template <class Visit>
 void RecurrentStack::for_each_cell(const Visit& visit) const {
   for (int64_t layer = 0; layer < options_.num_layers; ++layer) {
     for (int64_t direction = 0; direction < directions(); ++direction) {
-      visit(c10::str("_l", layer, direction ? "_reverse" : ""), layer ? directions() * options_.hidden_size : options_.input_size);
+      visit(c10::str("_l", layer, direction ? "_reverse" : ""),
+            layer ? directions() * options_.hidden_size : options_.input_size);
     }
   }
 }
 
-RecurrentStack RecurrentStack::from_float(const CellKind& kind, const Options& options, const StateDict& parameters, const QConfig& qconfig,
-                                          const std::string& path) {
+RecurrentStack RecurrentStack::from_float(const CellKind& kind, const Options& options, const StateDict& parameters,
+                                          const QConfig& qconfig, const std::string& path) {
   RecurrentStack stack(kind, options);
   const auto activation = LinearPackedParams::ActivationQParams::from(qconfig.activation, path);
   stack.for_each_cell([&](const std::string& suffix, int64_t) {
@@ -144,7 +150,8 @@ RecurrentStack RecurrentStack::from_float(const CellKind& kind, const Options& o
   return stack;
 }
 
-RecurrentStack RecurrentStack::from_state(const CellKind& kind, const StateDict& state, const Attributes& attributes, const std::string& path) {
+RecurrentStack RecurrentStack::from_state(const CellKind& kind, const StateDict& state, const Attributes& attributes,
+                                          const std::string& path) {
   const auto integer = [&](const char* name) {
     const int64_t value = attribute<int64_t>(attributes, name, path);
     check(value > 0, path, ": the attribute \"", name, "\" is ", value, ", expected a positive number");
@@ -158,7 +165,8 @@ RecurrentStack RecurrentStack::from_state(const CellKind& kind, const StateDict&
   options.batch_first = attribute<bool>(attributes, "batch_first", path);
   options.bidirectional = attribute<bool>(attributes, "bidirectional", path);
   options.dropout = attribute<double>(attributes, "dropout", path);
-  check(options.dropout >= 0 && options.dropout <= 1, path, ": the attribute \"dropout\" is ", options.dropout, ", expected 0 .. 1");
+  check(options.dropout >= 0 && options.dropout <= 1, path, ": the attribute \"dropout\" is ", options.dropout,
+        ", expected 0 .. 1");
   RecurrentStack stack(kind, options);
   const auto activation = LinearPackedParams::ActivationQParams::from(attributes, path);
   stack.for_each_cell([&](const std::string& suffix, int64_t input_size) {
@@ -177,9 +185,9 @@ StateDict RecurrentStack::state_dict() const {
 }
 
 Attributes RecurrentStack::attributes() const {
-  Attributes attributes{{"input_size", options_.input_size},       {"hidden_size", options_.hidden_size},
-                        {"num_layers", options_.num_layers},       {"bias", options_.bias},
-                        {"batch_first", options_.batch_first},     {"bidirectional", options_.bidirectional},
+  Attributes attributes{{"input_size", options_.input_size},   {"hidden_size", options_.hidden_size},
+                        {"num_layers", options_.num_layers},   {"bias", options_.bias},
+                        {"batch_first", options_.batch_first}, {"bidirectional", options_.bidirectional},
                         {"dropout", options_.dropout}};
   cells_.front().activation().append_to(attributes);
   return attributes;
@@ -201,9 +209,9 @@ States RecurrentStack::checked_states(const States& states, int64_t batch, bool 
     }
     check_float_activation(states[i], "hx");
     const at::Tensor state = batched ? states[i] : states[i].unsqueeze(1);
-    check(state.sizes() == expected, ModulePathScope::current(), ": got a hidden state of shape ", states[i].sizes(), ", expected [", layers,
-          batched ? c10::str(", ", batch) : "", ", ", options_.hidden_size, "] for ", options_.num_layers, " layers in ", directions(),
-          options_.bidirectional ? " directions" : " direction");
+    check(state.sizes() == expected, ModulePathScope::current(), ": got a hidden state of shape ", states[i].sizes(),
+          ", expected [", layers, batched ? c10::str(", ", batch) : "", ", ", options_.hidden_size, "] for ", options_.num_layers,
+          " layers in ", directions(), options_.bidirectional ? " directions" : " direction");
     checked.push_back(state.detach().clone(at::MemoryFormat::Contiguous));
   }
   return checked;
@@ -217,7 +225,8 @@ at::Tensor RecurrentStack::run(at::Tensor data, const std::vector<int64_t>& batc
     for (int64_t direction = 0; direction < directions(); ++direction, ++cell) {
       const int64_t index = layer * directions() + direction;
       const auto state = [&](size_t i) { return i < states.size() ? states[i][index].data_ptr<float>() : nullptr; };
-      run_cell(*cell, data, batch_sizes, direction == 1, state(0), state(1), {out.data_ptr<float>() + direction * hidden, columns});
+      run_cell(*cell, data, batch_sizes, direction == 1, state(0), state(1),
+               {out.data_ptr<float>() + direction * hidden, columns});
     }
     data = layer + 1 < options_.num_layers && training && options_.dropout > 0 ? at::dropout(out, options_.dropout, true) : out;
   }
@@ -227,8 +236,9 @@ at::Tensor RecurrentStack::run(at::Tensor data, const std::vector<int64_t>& batc
 std::pair<at::Tensor, States> RecurrentStack::forward(const at::Tensor& input, const States& states, bool training) const {
   const std::string_view path = ModulePathScope::current();
   check_float_activation(input, "the input");
-  check((input.dim() == 2 || input.dim() == 3) && input.size(-1) == options_.input_size, path, ": got an input of shape ", input.sizes(),
-        ", expected ", options_.batch_first ? "[batch, time, " : "[time, batch, ", options_.input_size, "] or [time, ", options_.input_size, "]");
+  check((input.dim() == 2 || input.dim() == 3) && input.size(-1) == options_.input_size, path, ": got an input of shape ",
+        input.sizes(), ", expected ", options_.batch_first ? "[batch, time, " : "[time, batch, ", options_.input_size,
+        "] or [time, ", options_.input_size, "]");
   const bool batched = input.dim() == 3, swapped = batched && options_.batch_first;
   at::Tensor x = batched ? input.detach() : input.detach().unsqueeze(1);
   if (swapped) x = x.transpose(0, 1);
@@ -251,12 +261,13 @@ std::pair<torch::nn::utils::rnn::PackedSequence, States> RecurrentStack::forward
   const std::string_view path = ModulePathScope::current();
   const at::Tensor &data = input.data(), sizes = input.batch_sizes().to(at::kLong).contiguous();
   check_float_activation(data, "the packed input");
-  check(data.dim() == 2 && data.size(1) == options_.input_size, path, ": got packed data of shape ", data.sizes(), ", expected [..., ",
-        options_.input_size, "]");
+  check(data.dim() == 2 && data.size(1) == options_.input_size, path, ": got packed data of shape ", data.sizes(),
+        ", expected [..., ", options_.input_size, "]");
   const std::vector<int64_t> batch_sizes(sizes.const_data_ptr<int64_t>(), sizes.const_data_ptr<int64_t>() + sizes.numel());
   check(!batch_sizes.empty() && batch_sizes.back() > 0 && std::is_sorted(batch_sizes.rbegin(), batch_sizes.rend()) &&
             std::accumulate(batch_sizes.begin(), batch_sizes.end(), int64_t{0}) == data.size(0),
-        path, ": the batch sizes of the packed sequence do not fit its ", data.size(0), " rows; make it with pack_padded_sequence");
+        path, ": the batch sizes of the packed sequence do not fit its ", data.size(0),
+        " rows; make it with pack_padded_sequence");
   States ordered = states;
   if (input.sorted_indices().defined()) {
     for (at::Tensor& state : ordered) state = state.index_select(1, input.sorted_indices());
@@ -266,7 +277,8 @@ std::pair<torch::nn::utils::rnn::PackedSequence, States> RecurrentStack::forward
   if (input.unsorted_indices().defined()) {
     for (at::Tensor& state : next) state = state.index_select(1, input.unsorted_indices());
   }
-  return {torch::nn::utils::rnn::PackedSequence(out, input.batch_sizes(), input.sorted_indices(), input.unsorted_indices()), next};
+  return {torch::nn::utils::rnn::PackedSequence(out, input.batch_sizes(), input.sorted_indices(), input.unsorted_indices()),
+          next};
 }
 
 }  // namespace octet::nn::quantized

@@ -30,7 +30,8 @@ struct CellParams {
   LinearPackedParams ih, hh;
 
   /// The parameters named weight_ih<suffix>, weight_hh<suffix>, bias_ih<suffix>, bias_hh<suffix>.
-  static CellParams from_float(const StateDict& parameters, const std::string& suffix, const QConfig& qconfig, const std::string& path);
+  static CellParams from_float(const StateDict& parameters, const std::string& suffix, const QConfig& qconfig,
+                               const std::string& path);
   static CellParams from_state(const StateDict& state, const std::string& suffix, const std::string& path);
   void append_to(StateDict& state, const std::string& suffix) const;
   int64_t weight_bytes() const { return ih.weight_bytes() + hh.weight_bytes(); }
@@ -71,9 +72,10 @@ class RecurrentStack {
   };
 
   /// @param parameters  under torch's names: weight_ih_l0, weight_hh_l0_reverse, ...
-  static RecurrentStack from_float(const CellKind& kind, const Options& options, const StateDict& parameters, const QConfig& qconfig,
+  static RecurrentStack from_float(const CellKind& kind, const Options& options, const StateDict& parameters,
+                                   const QConfig& qconfig, const std::string& path);
+  static RecurrentStack from_state(const CellKind& kind, const StateDict& state, const Attributes& attributes,
                                    const std::string& path);
-  static RecurrentStack from_state(const CellKind& kind, const StateDict& state, const Attributes& attributes, const std::string& path);
 
   const Options& options() const { return options_; }
   StateDict state_dict() const;
@@ -87,8 +89,8 @@ class RecurrentStack {
   /// @param training  whether dropout is active
   /// @return the output, as the input with directions * hidden_size columns, and the last states
   std::pair<at::Tensor, States> forward(const at::Tensor& input, const States& states, bool training) const;
-  std::pair<torch::nn::utils::rnn::PackedSequence, States> forward_packed(
-      const torch::nn::utils::rnn::PackedSequence& input, const States& states, bool training) const;
+  std::pair<torch::nn::utils::rnn::PackedSequence, States> forward_packed(const torch::nn::utils::rnn::PackedSequence& input,
+                                                                          const States& states, bool training) const;
 
  private:
   RecurrentStack(const CellKind& kind, Options options) : kind_(kind), options_(options) {}

@@ -76,9 +76,7 @@ void deep_copy_registered(const torch::nn::Module& source, torch::nn::Module& co
 
 }  // namespace detail
 
-bool SlotState::empty() const {
-  return !implementation && forward_pre_hooks.empty() && forward_hooks.empty() && !qconfig;
-}
+bool SlotState::empty() const { return !implementation && forward_pre_hooks.empty() && forward_hooks.empty() && !qconfig; }
 
 std::shared_ptr<torch::nn::Module> SlotState::clone(const std::optional<torch::Device>& device) const {
   auto copy = std::make_shared<SlotState>(*this);

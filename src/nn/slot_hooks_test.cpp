@@ -152,7 +152,8 @@ TEST(SlotHooks, MayNotChangeTheNumberOfTensors) {
   handle.remove();
   fc->register_forward_hook([](auto&, auto&, Tensors& outputs) { outputs.push_back(outputs[0]); });
   EXPECT_NE(error_text([&] { fc->forward(x); }).find("a hook left 2 of 1 tensors"), std::string::npos);
-  EXPECT_NE(error_text([&] { fc->register_forward_hook(nullptr); }).find("encoder.fc: got an empty forward hook"), std::string::npos);
+  EXPECT_NE(error_text([&] { fc->register_forward_hook(nullptr); }).find("encoder.fc: got an empty forward hook"),
+            std::string::npos);
 }
 
 }  // namespace

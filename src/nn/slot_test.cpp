@@ -44,9 +44,7 @@ struct NetImpl : Cloneable<NetImpl> {
     block = register_module("block", Block());
     list = register_module("list", ModuleList(Linear(LinearOptions(4, 4).bias(false))));
   }
-  at::Tensor forward(const at::Tensor& x) {
-    return list[0]->as<Linear>()->forward(block->forward(head->forward(x)));
-  }
+  at::Tensor forward(const at::Tensor& x) { return list[0]->as<Linear>()->forward(block->forward(head->forward(x))); }
 };
 TORCH_MODULE(Net);
 
@@ -207,7 +205,8 @@ TEST(Slot, MovesToAnotherDtypeWithoutItsIntegers) {
   model->to(torch::kDouble);
   EXPECT_EQ(model[1]->named_buffers()["num_batches_tracked"].scalar_type(), torch::kLong);
   EXPECT_EQ(model[1]->named_buffers()["running_mean"].scalar_type(), torch::kDouble);
-  const auto out = model->forward<std::tuple<at::Tensor, std::tuple<at::Tensor, at::Tensor>>>(torch::randn({3, 4, 4}, torch::kDouble));
+  const auto out =
+      model->forward<std::tuple<at::Tensor, std::tuple<at::Tensor, at::Tensor>>>(torch::randn({3, 4, 4}, torch::kDouble));
   EXPECT_EQ(std::get<0>(out).scalar_type(), torch::kDouble);
   model->to(torch::kHalf);
   for (const auto& parameter : model->parameters()) EXPECT_EQ(parameter.scalar_type(), torch::kHalf);
@@ -318,16 +317,18 @@ TEST(Slot, PassesTrainAndEvalToItsImplementation) {
 
 TEST(Slot, PrintsTheFloatModuleAndThenItsImplementation) {
   Sequential model(Linear(4, 2), ReLU());
-  EXPECT_EQ(text_of(*model), "torch::nn::Sequential(\n"
-                             "  (0): octet::nn::Linear(in_features=4, out_features=2, bias=true)\n"
-                             "  (1): octet::nn::ReLU()\n)");
+  EXPECT_EQ(text_of(*model),
+            "torch::nn::Sequential(\n"
+            "  (0): octet::nn::Linear(in_features=4, out_features=2, bias=true)\n"
+            "  (1): octet::nn::ReLU()\n)");
   as_slot(*model[0])->set_implementation(std::make_shared<Times>(2));
   as_slot(*model[1])->register_forward_hook([](auto&, auto&, auto&) {});
   as_slot(*model[1])->set_qconfig(QConfig());
-  EXPECT_EQ(text_of(*model), "torch::nn::Sequential(\n"
-                             "  (0): octet::nn::Linear(\n    (slot): Times(factor=2)\n  )\n"
-                             "  (1): octet::nn::ReLU()(\n    (slot): float module, hooks=1, "
-                             "qconfig=QConfig(activation=Identity, weight=Identity)\n  )\n)");
+  EXPECT_EQ(text_of(*model),
+            "torch::nn::Sequential(\n"
+            "  (0): octet::nn::Linear(\n    (slot): Times(factor=2)\n  )\n"
+            "  (1): octet::nn::ReLU()(\n    (slot): float module, hooks=1, "
+            "qconfig=QConfig(activation=Identity, weight=Identity)\n  )\n)");
 }
 
 TEST(Slot, ObservesItsOutputWithAChild) {

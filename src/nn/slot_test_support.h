@@ -94,7 +94,9 @@ std::string text_of(const Printable& printable) {
 }
 
 template <class Model>
-std::vector<std::string> parameter_keys(const Model& model) { return model->named_parameters().keys(); }
+std::vector<std::string> parameter_keys(const Model& model) {
+  return model->named_parameters().keys();
+}
 
 /// The clone of what a holder or pointer holds, of the same class.
 template <class Pointer>

@@ -66,10 +66,12 @@ std::shared_ptr<const Quantizer> quantizer_of_channels(const at::Tensor& numbers
     return after;
   }
   const at::Tensor flat = numbers.flatten();
-  if (!flat.eq(flat[0]).all().item<bool>()) refuse("it would spread the channels of a per-channel tensor over several dimensions");
+  if (!flat.eq(flat[0]).all().item<bool>())
+    refuse("it would spread the channels of a per-channel tensor over several dimensions");
   if (before.qscheme == per_channel_affine_float_qparams) refuse("it would leave a single channel with a float zero point");
   const int64_t channel = flat[0].item<int64_t>();
-  *after = Quantizer::per_tensor(before.scales[channel].item<double>(), before.zero_points[channel].item<int64_t>(), before.dtype);
+  *after =
+      Quantizer::per_tensor(before.scales[channel].item<double>(), before.zero_points[channel].item<int64_t>(), before.dtype);
   return after;
 }
 

@@ -21,9 +21,8 @@ constexpr std::array<DTypeInfo, 7> kDTypes{{
     {"float32", 32, at::kFloat, 0, 0, false},
 }};
 
-constexpr std::array<std::string_view, 5> kQSchemes{
-    "per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric",
-    "per_channel_affine_float_qparams"};
+constexpr std::array<std::string_view, 5> kQSchemes{"per_tensor_affine", "per_tensor_symmetric", "per_channel_affine",
+                                                    "per_channel_symmetric", "per_channel_affine_float_qparams"};
 
 template <class Enumeration, size_t N, class NameOf>
 Enumeration from_name(std::string_view what, std::string_view name, const NameOf& name_of) {

@@ -51,7 +51,8 @@ class Dequantizer {
 
 void write_back(const Written& written) {
   const auto& impl = impl_of(written.quantized, "write_back");
-  check(written.values.sizes() == impl.sizes(), "a result of sizes ", written.values.sizes(), " can't be written into a quantized tensor of sizes ", impl.sizes());
+  check(written.values.sizes() == impl.sizes(), "a result of sizes ", written.values.sizes(),
+        " can't be written into a quantized tensor of sizes ", impl.sizes());
   impl.integers().copy_(quantize_to_integers(written.values, *impl.quantizer()));
 }
 
@@ -59,9 +60,8 @@ void write_back(const Written& written) {
 
 bool returns_a_view(const OpCall& call) {
   const auto& returns = call.schema().returns();
-  return std::any_of(returns.begin(), returns.end(), [](const c10::Argument& result) {
-    return result.alias_info() && !result.alias_info()->isWrite();
-  });
+  return std::any_of(returns.begin(), returns.end(),
+                     [](const c10::Argument& result) { return result.alias_info() && !result.alias_info()->isWrite(); });
 }
 
 void compute_in_float(OpCall& call) {

@@ -28,10 +28,14 @@ constexpr int64_t packed_size(int64_t n, int bits) { return (n * bits + 7) / 8; 
 template <class Body>
 auto with_integer_type(DType dtype, const Body& body) {
   switch (info(dtype).storage) {
-    case at::kByte: return body.template operator()<uint8_t>();
-    case at::kChar: return body.template operator()<int8_t>();
-    case at::kInt: return body.template operator()<int32_t>();
-    default: fail(dtype, " is not stored as integers");
+    case at::kByte:
+      return body.template operator()<uint8_t>();
+    case at::kChar:
+      return body.template operator()<int8_t>();
+    case at::kInt:
+      return body.template operator()<int32_t>();
+    default:
+      fail(dtype, " is not stored as integers");
   }
 }
 

@@ -57,9 +57,8 @@ class ResultQuantizers {
     if (!quantizer_->is_per_channel()) return;
     torch::jit::Stack stack;
     for (size_t i = 0; i < call.size(); ++i) {
-      stack.push_back(replace_tensors(call[i], [&](const at::Tensor& tensor) {
-        return is_quantized(tensor) ? channel_numbers(tensor) : tensor;
-      }));
+      stack.push_back(replace_tensors(
+          call[i], [&](const at::Tensor& tensor) { return is_quantized(tensor) ? channel_numbers(tensor) : tensor; }));
     }
     call.op().callBoxed(&stack);
     for (const c10::IValue& result : stack) {
@@ -119,8 +118,6 @@ void on_integers_with_values(OpCall& call) {
   run_on_integers(call, std::nullopt);
 }
 
-void on_integers_as_floats(OpCall& call) {
-  run_on_integers(call, call.quantizer().dtype == qint32 ? at::kDouble : at::kFloat);
-}
+void on_integers_as_floats(OpCall& call) { run_on_integers(call, call.quantizer().dtype == qint32 ? at::kDouble : at::kFloat); }
 
 }  // namespace octet

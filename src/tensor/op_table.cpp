@@ -47,7 +47,8 @@ std::string where() {
 }
 
 [[noreturn]] void fail_with_the_way_out(const OpCall& call, const std::string& reason) {
-  fail(call.name(), where(), ": ", reason, ". Either call dequantize() on the tensor first, or allow this op to compute in float ",
+  fail(call.name(), where(), ": ", reason,
+       ". Either call dequantize() on the tensor first, or allow this op to compute in float ",
        "with an octet::FloatFallbackGuard.");
 }
 
@@ -124,7 +125,8 @@ const OpRow* find_row(const c10::OperatorName& op) {
 }
 
 void register_op_table() {
-  // Never destroyed: other threads may still compute while the process ends. Kept by the attribute, for the leak sanitizer to find.
+  // Never destroyed: other threads may still compute while the process ends. Kept by the attribute, for the leak sanitizer to
+  // find.
   [[gnu::used]] static const auto* const aten = register_all().release();
   [[gnu::used]] static const auto* const others = register_fallback().release();
   [[gnu::used]] static const auto* const autograd = register_no_autograd().release();

@@ -23,20 +23,30 @@ at::Tensor example() {
 // A value of each kind that an op may ask for, with quantized tensors for tensors.
 c10::IValue any_value(const c10::TypePtr& type, int length, const at::Tensor& tensor) {
   switch (type->kind()) {
-    case c10::TypeKind::TensorType: return tensor;
-    case c10::TypeKind::OptionalType: return {};
-    case c10::TypeKind::IntType: case c10::TypeKind::SymIntType: return 0;
-    case c10::TypeKind::FloatType: return 0.5;
-    case c10::TypeKind::NumberType: return 1;
-    case c10::TypeKind::BoolType: return false;
-    case c10::TypeKind::StringType: return std::string("none");
-    case c10::TypeKind::DeviceObjType: return c10::Device(c10::kCPU);
+    case c10::TypeKind::TensorType:
+      return tensor;
+    case c10::TypeKind::OptionalType:
+      return {};
+    case c10::TypeKind::IntType:
+    case c10::TypeKind::SymIntType:
+      return 0;
+    case c10::TypeKind::FloatType:
+      return 0.5;
+    case c10::TypeKind::NumberType:
+      return 1;
+    case c10::TypeKind::BoolType:
+      return false;
+    case c10::TypeKind::StringType:
+      return std::string("none");
+    case c10::TypeKind::DeviceObjType:
+      return c10::Device(c10::kCPU);
     case c10::TypeKind::ListType: {
       auto list = c10::impl::GenericList(type->castRaw<c10::ListType>()->getElementType());
       for (int i = 0; i < length; ++i) list.push_back(any_value(list.elementType(), 1, tensor));
       return list;
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -108,7 +118,8 @@ TEST(OpTable, NamesTheOpTheModuleAndTheWayOut) {
 
 TEST(OpTable, SaysThatThereIsNoArithmeticPerChannel) {
   const auto q = quantize_per_channel(torch::randn({3, 2}), torch::ones(3), torch::zeros(3, torch::kInt), 0, qint8);
-  expect_error([&] { torch::relu(q); }, "aten::relu: this op has no arithmetic for qint8 tensors with the scheme per_channel_affine");
+  expect_error([&] { torch::relu(q); },
+               "aten::relu: this op has no arithmetic for qint8 tensors with the scheme per_channel_affine");
 }
 
 TEST(OpTable, RefusesOutFormsAndResizing) {
@@ -170,7 +181,9 @@ TEST(FloatFallback, WorksBesideGradients) {
 
 TEST(FloatFallback, EndsWithItsGuard) {
   const auto q = example();
-  { const FloatFallbackGuard guard; }
+  {
+    const FloatFallbackGuard guard;
+  }
   expect_error([&] { torch::softmax(q, 1); }, "aten::_softmax");
 }
 

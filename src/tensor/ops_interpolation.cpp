@@ -85,9 +85,8 @@ void upsample_linear(OpCall& call) {
     const auto factor = d < first ? std::nullopt : call[call.size() - spatial + (d - first)].toOptional<double>();
     taps[d] = linear_taps(in[d], out[d], align_corners, factor);
   }
-  answer_images(call, in, sizes, [&]<class T>(const T* from, T* to) {
-    Interpolation<T>(call.quantizer(), taps, in).interpolate_image(from, to);
-  });
+  answer_images(call, in, sizes,
+                [&]<class T>(const T* from, T* to) { Interpolation<T>(call.quantizer(), taps, in).interpolate_image(from, to); });
 }
 
 }  // namespace

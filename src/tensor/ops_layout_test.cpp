@@ -160,7 +160,8 @@ TEST(LayoutOps, KeepTheChannelsOfPerChannelTensors) {
 }
 
 TEST(LayoutOps, MoveTheAxisInPlace) {
-  auto q = quantize_per_channel(torch::randn({2, 3}), torch::tensor({0.1, 0.2}, torch::kDouble), torch::tensor({1, 2}), 0, quint8);
+  auto q =
+      quantize_per_channel(torch::randn({2, 3}), torch::tensor({0.1, 0.2}, torch::kDouble), torch::tensor({1, 2}), 0, quint8);
   const auto expected = octet::dequantize(q).t();
   q.t_();
   EXPECT_EQ(octet::q_per_channel_axis(q), 1);
@@ -168,7 +169,8 @@ TEST(LayoutOps, MoveTheAxisInPlace) {
 }
 
 TEST(LayoutOps, MakeASingleChannelPerTensor) {
-  const auto q = quantize_per_channel(torch::randn({2, 3}), torch::tensor({0.1, 0.2}, torch::kDouble), torch::tensor({1, 2}), 0, quint8);
+  const auto q =
+      quantize_per_channel(torch::randn({2, 3}), torch::tensor({0.1, 0.2}, torch::kDouble), torch::tensor({1, 2}), 0, quint8);
   const auto row = q.select(0, 1);
   EXPECT_EQ(octet::qscheme(row), per_tensor_affine);
   EXPECT_EQ(octet::q_scale(row), 0.2);
@@ -178,7 +180,8 @@ TEST(LayoutOps, MakeASingleChannelPerTensor) {
 TEST(LayoutOps, RefuseToMixChannels) {
   const auto q = quantize_per_channel(torch::randn({2, 3, 4}), torch::ones(3), torch::tensor({1, 2, 3}), 1, quint8);
   EXPECT_TRUE(octet::dequantize(q.view({6, 4})).equal(octet::dequantize(q).view({6, 4})));  // a channel to each row
-  expect_error([&] { q.view({4, 6}); }, "aten::view: it would spread the channels of a per-channel tensor over several dimensions");
+  expect_error([&] { q.view({4, 6}); },
+               "aten::view: it would spread the channels of a per-channel tensor over several dimensions");
 }
 
 TEST(LayoutOps, RefuseOperandsThatAreNotQuantizedAlike) {

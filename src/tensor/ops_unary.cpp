@@ -35,9 +35,9 @@ at::Tensor look_up(const at::Tensor& integers, const at::Tensor& table) {
 }
 
 Quantizer quantizer_of_results(const at::Tensor& finite_results, DType dtype) {
-  const auto [scale, zero_point] = choose_qparams(
-      finite_results.min(), finite_results.max(),
-      {.dtype = dtype, .quant_min = info(dtype).quant_min, .quant_max = info(dtype).quant_max});
+  const auto [scale, zero_point] =
+      choose_qparams(finite_results.min(), finite_results.max(),
+                     {.dtype = dtype, .quant_min = info(dtype).quant_min, .quant_max = info(dtype).quant_max});
   return Quantizer::per_tensor(scale.item<double>(), zero_point.item<int64_t>(), dtype);
 }
 
@@ -46,10 +46,14 @@ std::shared_ptr<const Quantizer> quantizer_for(OpCall& call, Range range, const 
   const DTypeInfo& integers = info(dtype);
   const int64_t middle = (integers.quant_min + integers.quant_max + 1) / 2;
   switch (range) {
-    case Range::same: return call.impl().quantizer();
-    case Range::zero_to_one: return std::make_shared<Quantizer>(Quantizer::per_tensor(1.0 / 256, integers.quant_min, dtype));
-    case Range::minus_one_to_one: return std::make_shared<Quantizer>(Quantizer::per_tensor(2.0 / 256, middle, dtype));
-    case Range::of_the_results: return std::make_shared<Quantizer>(quantizer_of_results(finite_results, dtype));
+    case Range::same:
+      return call.impl().quantizer();
+    case Range::zero_to_one:
+      return std::make_shared<Quantizer>(Quantizer::per_tensor(1.0 / 256, integers.quant_min, dtype));
+    case Range::minus_one_to_one:
+      return std::make_shared<Quantizer>(Quantizer::per_tensor(2.0 / 256, middle, dtype));
+    case Range::of_the_results:
+      return std::make_shared<Quantizer>(quantizer_of_results(finite_results, dtype));
   }
   fail("octet: no such range");
 }
@@ -71,7 +75,8 @@ void check_all_finite(OpCall& call, const at::Tensor& arguments, const at::Tenso
   const at::Tensor hit = look_up(call.integers(), has_no_result).to(at::kBool);
   if (!hit.any().item<bool>()) return;
   refuse("the tensor holds values without a finite result; among its possible values there are ",
-         is_finite.logical_not().sum().item<int64_t>(), ", such as ", arguments.masked_select(is_finite.logical_not())[0].item<double>());
+         is_finite.logical_not().sum().item<int64_t>(), ", such as ",
+         arguments.masked_select(is_finite.logical_not())[0].item<double>());
 }
 
 template <Range range>

@@ -47,8 +47,8 @@ TEST(ChooseQParams, GiveOneElementForAScalarRange) {
 
 TEST(ChooseQParams, AreOneAndZeroForARangeThatHasSeenNothing) {
   const float infinity = std::numeric_limits<float>::infinity();
-  for (const auto& [min, max] : {std::pair{torch::empty({0}), torch::empty({0})},
-                                 std::pair{torch::tensor(infinity), torch::tensor(-infinity)}}) {
+  for (const auto& [min, max] :
+       {std::pair{torch::empty({0}), torch::empty({0})}, std::pair{torch::tensor(infinity), torch::tensor(-infinity)}}) {
     const auto [scale, zero_point] = choose_qparams(min, max, {});
     EXPECT_TRUE(scale.equal(torch::ones({1})));
     EXPECT_TRUE(zero_point.equal(torch::zeros({1}, torch::kLong)));
@@ -56,7 +56,9 @@ TEST(ChooseQParams, AreOneAndZeroForARangeThatHasSeenNothing) {
 }
 
 TEST(ChooseQParams, RefuseWhatIsNoFiniteRange) {
-  const auto choose = [](float min, float max) { return choose_qparams(torch::tensor({0.0F, min}), torch::tensor({0.0F, max}), {}); };
+  const auto choose = [](float min, float max) {
+    return choose_qparams(torch::tensor({0.0F, min}), torch::tensor({0.0F, max}), {});
+  };
   const float infinity = std::numeric_limits<float>::infinity();
   expect_error([&] { choose(2, 1); }, "the range [2, 1] at index 1 is not a finite range");
   expect_error([&] { choose(std::nanf(""), 1); }, "look for NaN or infinity");
@@ -73,10 +75,12 @@ TEST(ChooseDynamicQParams, AreThoseOfATen) {
   for (const auto& row : rows.unbind()) {
     const auto* r = row.const_data_ptr<double>();
     const bool reduce_range = r[2] != 0;
-    const auto unsigned_qparams = choose_dynamic_qparams(static_cast<float>(r[0]), static_cast<float>(r[1]), 0, 255, reduce_range);
+    const auto unsigned_qparams =
+        choose_dynamic_qparams(static_cast<float>(r[0]), static_cast<float>(r[1]), 0, 255, reduce_range);
     EXPECT_EQ(unsigned_qparams.scale, r[3]) << row;
     EXPECT_EQ(unsigned_qparams.zero_point, static_cast<int64_t>(r[4])) << row;
-    const auto signed_qparams = choose_dynamic_qparams(static_cast<float>(r[0]), static_cast<float>(r[1]), -128, 127, reduce_range);
+    const auto signed_qparams =
+        choose_dynamic_qparams(static_cast<float>(r[0]), static_cast<float>(r[1]), -128, 127, reduce_range);
     EXPECT_EQ(signed_qparams.scale, r[5]) << row;
     EXPECT_EQ(signed_qparams.zero_point, static_cast<int64_t>(r[6])) << row;
   }

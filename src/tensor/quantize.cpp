@@ -24,8 +24,8 @@ void check_input(const at::Tensor& input, std::string_view what) {
 
 // The only element of a qparam that is given as a tensor.
 at::Scalar only_element(const at::Tensor& tensor, std::string_view name) {
-  check(tensor.defined() && tensor.numel() == 1, "quantize_per_tensor: ", name, " has ",
-        tensor.defined() ? tensor.numel() : 0, " elements; expected one");
+  check(tensor.defined() && tensor.numel() == 1, "quantize_per_tensor: ", name, " has ", tensor.defined() ? tensor.numel() : 0,
+        " elements; expected one");
   return tensor.item();
 }
 

@@ -54,9 +54,9 @@ TEST(QuantizePerTensor, IsAtensButForTies) {
           const auto ours = quantize_per_tensor(values, scale, zero_point, dtype);
           const auto atens = at::quantize_per_tensor(values, scale, zero_point, aten_dtype(dtype));
           EXPECT_EQ(ours.sizes(), values.sizes());
-          expect_atens_integers_but_for_ties(octet::int_repr(ours), atens.int_repr(), values, torch::tensor(scale),
-                                             torch::tensor(zero_point),
-                                             c10::str(dtype, " scale ", scale, " zero point ", zero_point, " of ", values.sizes()));
+          expect_atens_integers_but_for_ties(
+              octet::int_repr(ours), atens.int_repr(), values, torch::tensor(scale), torch::tensor(zero_point),
+              c10::str(dtype, " scale ", scale, " zero point ", zero_point, " of ", values.sizes()));
         }
       }
     }
@@ -96,7 +96,8 @@ TEST(QuantizePerTensor, TakesItsParametersAsTensors) {
   const auto values = torch::randn({9});
   const auto q = quantize_per_tensor(values, torch::tensor(0.5F), torch::tensor({7}), quint8);
   EXPECT_TRUE(octet::int_repr(q).equal(octet::int_repr(quantize_per_tensor(values, 0.5, 7, quint8))));
-  expect_error([&] { quantize_per_tensor(values, torch::ones(2), torch::zeros(1), quint8); }, "scale has 2 elements; expected one");
+  expect_error([&] { quantize_per_tensor(values, torch::ones(2), torch::zeros(1), quint8); },
+               "scale has 2 elements; expected one");
 }
 
 TEST(QuantizePerTensor, KeepsChannelsLast) {
@@ -166,7 +167,8 @@ TEST(QuantizePerChannel, IsAtensWithFloatZeroPointsAndPackedDtypes) {
         const auto atens = at::quantize_per_channel(values, scales, zero_points, axis, aten_dtype(dtype));
         EXPECT_EQ(octet::qscheme(ours), per_channel_affine_float_qparams);
         EXPECT_TRUE(same_bits(octet::int_repr(ours), atens.int_repr())) << dtype << " axis " << axis << " of " << values.sizes();
-        EXPECT_TRUE(same_bits(octet::dequantize(ours), atens.dequantize())) << dtype << " axis " << axis << " of " << values.sizes();
+        EXPECT_TRUE(same_bits(octet::dequantize(ours), atens.dequantize()))
+            << dtype << " axis " << axis << " of " << values.sizes();
         EXPECT_TRUE(same_bits(octet::q_per_channel_scales(ours), atens.q_per_channel_scales()));
         EXPECT_TRUE(same_bits(octet::q_per_channel_zero_points(ours), atens.q_per_channel_zero_points()));
       }
@@ -178,7 +180,8 @@ TEST(QuantizePerChannel, RefusesParametersThatDoNotFit) {
   const auto values = torch::randn({3, 5});
   const auto scales = torch::ones(3);
   const auto zero_points = torch::zeros(3, torch::kLong);
-  expect_error([&] { quantize_per_channel(values, scales, zero_points, 1, quint8); }, "there are 3 scales and zero points; expected 5");
+  expect_error([&] { quantize_per_channel(values, scales, zero_points, 1, quint8); },
+               "there are 3 scales and zero points; expected 5");
   expect_error([&] { quantize_per_channel(values, scales, zero_points, 2, quint8); }, "axis is 2; expected 0 .. 1");
   expect_error([&] { quantize_per_channel(values, scales, zero_points, -1, quint8); }, "axis is -1; expected 0 or more");
   expect_error([&] { quantize_per_channel(values, scales, torch::zeros(4, torch::kLong), 0, quint8); }, "sizes [3] and [4]");
@@ -188,7 +191,8 @@ TEST(QuantizePerChannel, RefusesParametersThatDoNotFit) {
                "zero_point of channel 2 is 256");
   expect_error([&] { quantize_per_channel(values, scales, torch::full({3}, kInfinity), 0, quint8); },
                "zero_point of channel 0 is inf");
-  expect_error([&] { quantize_per_channel(values, scales, zero_points, 0, quint4x2); }, "floating-point zero points only; got Long");
+  expect_error([&] { quantize_per_channel(values, scales, zero_points, 0, quint4x2); },
+               "floating-point zero points only; got Long");
   expect_error([&] { quantize_per_channel(values, scales, scales, 0, qint32); }, "integer zero points only; got Float");
   expect_error([&] { quantize_per_channel(values, zero_points, zero_points, 0, quint8); }, "scales are Long");
 }
@@ -230,7 +234,8 @@ TEST(Quantize, IsTheSameAtEveryThreadCount) {
 
 TEST(Dequantize, IsAtensToTheBit) {
   torch::manual_seed(4);
-  const std::vector<std::tuple<DType, int64_t, int64_t>> ranges{{quint8, 0, 256}, {qint8, -128, 128}, {qint32, -(1 << 22), 1 << 22}};
+  const std::vector<std::tuple<DType, int64_t, int64_t>> ranges{
+      {quint8, 0, 256}, {qint8, -128, 128}, {qint32, -(1 << 22), 1 << 22}};
   for (const auto& [dtype, low, high] : ranges) {
     const auto integers = torch::randint(low, high, {7, 100}).to(info(dtype).storage);
     for (const double scale : {1.0, 0.1, 3.7, 1e-5}) {

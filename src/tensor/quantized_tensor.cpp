@@ -106,9 +106,7 @@ double q_scale(const at::Tensor& tensor) { return per_tensor_quantizer(tensor, "
 
 int64_t q_zero_point(const at::Tensor& tensor) { return per_tensor_quantizer(tensor, "q_zero_point").zero_point; }
 
-at::Tensor q_per_channel_scales(const at::Tensor& tensor) {
-  return per_channel_quantizer(tensor, "q_per_channel_scales").scales;
-}
+at::Tensor q_per_channel_scales(const at::Tensor& tensor) { return per_channel_quantizer(tensor, "q_per_channel_scales").scales; }
 
 at::Tensor q_per_channel_zero_points(const at::Tensor& tensor) {
   return per_channel_quantizer(tensor, "q_per_channel_zero_points").zero_points;

@@ -47,9 +47,11 @@ TEST(QuantizedTensor, AnswersTheMethodsOfTensor) {
 
 TEST(QuantizedTensor, SaysWhichQuestionItCantAnswer) {
   const auto per_channel = quantize_per_channel(torch::randn({3, 2}), torch::ones(3), torch::zeros(3, torch::kInt), 0, qint8);
-  expect_error([&] { octet::q_scale(per_channel); }, "q_scale: the tensor's scheme is per_channel_affine; use q_per_channel_scales()");
+  expect_error([&] { octet::q_scale(per_channel); },
+               "q_scale: the tensor's scheme is per_channel_affine; use q_per_channel_scales()");
   expect_error([&] { octet::q_per_channel_axis(example()); }, "scheme is per_tensor_affine; use q_scale()");
-  expect_error([&] { octet::int_repr(torch::ones({2, 3})); }, "int_repr: the tensor is not quantized but plain Float of sizes [2, 3]");
+  expect_error([&] { octet::int_repr(torch::ones({2, 3})); },
+               "int_repr: the tensor is not quantized but plain Float of sizes [2, 3]");
   expect_error([&] { octet::q_scale(at::Tensor()); }, "not quantized but undefined");
 }
 
@@ -62,7 +64,8 @@ TEST(QuantizedTensor, IsMadeOfIntegersWithoutACopy) {
   EXPECT_EQ(q_dtype(make_per_tensor_quantized(integers.to(torch::kInt), 1, 0)), qint32);
   const auto per_channel = make_per_channel_quantized(integers.view({2, 2}), torch::tensor({1.0, 2.0}), torch::tensor({0, 1}), 1);
   EXPECT_TRUE(octet::dequantize(per_channel).equal(torch::tensor({{0.0F, 0.0F}, {2.0F, 508.0F}})));
-  expect_error([&] { make_per_tensor_quantized(integers.to(torch::kLong), 1, 0); }, "the integers are Long; expected Byte, Char or Int");
+  expect_error([&] { make_per_tensor_quantized(integers.to(torch::kLong), 1, 0); },
+               "the integers are Long; expected Byte, Char or Int");
   expect_error([&] { make_quantized(integers, Quantizer::per_tensor(1, 0, qint8)); }, "the integers are Byte; expected Char");
   expect_error([&] { make_quantized(q, Quantizer::per_tensor(1, 0, quint8)); }, "the integers are Float; expected Byte");
 }
@@ -90,9 +93,9 @@ TEST(QuantizedTensor, PrintsItsValues) {
 TEST(QuantizedTensor, SurvivesCloneDetachAndMemoryFormats) {
   for (const DType dtype : {quint8, qint8, qint32}) {
     const auto q = example(dtype);
-    for (const auto& copy : {q.clone(), q.contiguous(at::MemoryFormat::ChannelsLast), q.detach(), q.to(torch::kCPU),
-                             q.to(torch::kFloat), q.to(q.options(), false, true), q.alias(), q.variable_data(),
-                             q.clone(at::MemoryFormat::ChannelsLast)}) {
+    for (const auto& copy :
+         {q.clone(), q.contiguous(at::MemoryFormat::ChannelsLast), q.detach(), q.to(torch::kCPU), q.to(torch::kFloat),
+          q.to(q.options(), false, true), q.alias(), q.variable_data(), q.clone(at::MemoryFormat::ChannelsLast)}) {
       ASSERT_TRUE(is_quantized(copy));
       EXPECT_EQ(quantizer(copy), quantizer(q));
       EXPECT_TRUE(octet::int_repr(copy).equal(octet::int_repr(q)));

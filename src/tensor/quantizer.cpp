@@ -40,8 +40,8 @@ Quantizer Quantizer::per_tensor(double scale, int64_t zero_point, DType dtype) {
 
 Quantizer Quantizer::per_channel(const at::Tensor& scales, const at::Tensor& zero_points, int64_t axis, DType dtype) {
   check_dtype(dtype);
-  check(scales.dim() == 1 && scales.sizes() == zero_points.sizes(), "scales and zero_points have sizes ", scales.sizes(),
-        " and ", zero_points.sizes(), "; expected both [channels]");
+  check(scales.dim() == 1 && scales.sizes() == zero_points.sizes(), "scales and zero_points have sizes ", scales.sizes(), " and ",
+        zero_points.sizes(), "; expected both [channels]");
   check(scales.is_floating_point(), "scales are ", scales.scalar_type(), "; expected floating-point numbers");
   const bool float_qparams = zero_points.is_floating_point();
   check(float_qparams || info(dtype).bits >= 8, dtype, " is quantized per channel with floating-point zero points only; got ",

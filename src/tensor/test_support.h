@@ -33,11 +33,16 @@ void expect_error(const Call& call, const std::string& part) {
 
 inline at::ScalarType aten_dtype(DType dtype) {
   switch (dtype) {
-    case quint8: return at::kQUInt8;
-    case qint8: return at::kQInt8;
-    case qint32: return at::kQInt32;
-    case quint4x2: return at::kQUInt4x2;
-    default: return at::kQUInt2x4;
+    case quint8:
+      return at::kQUInt8;
+    case qint8:
+      return at::kQInt8;
+    case qint32:
+      return at::kQInt32;
+    case quint4x2:
+      return at::kQUInt4x2;
+    default:
+      return at::kQUInt2x4;
   }
 }
 

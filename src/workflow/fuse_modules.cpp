@@ -20,9 +20,9 @@ using Sequence = std::vector<std::type_index>;
 
 /// How one kind of sequence becomes one module.
 struct Pattern {
-  void (*check_fold)(const ModuleSite& first, const ModuleSite& norm);              // null: nothing is folded
-  void (*fold)(torch::nn::Module& first, torch::nn::Module& norm);                  // null: nothing is folded
-  std::shared_ptr<nn::ImplementationBase> (*with_relu)();                           // null: no ReLU at the end
+  void (*check_fold)(const ModuleSite& first, const ModuleSite& norm);  // null: nothing is folded
+  void (*fold)(torch::nn::Module& first, torch::nn::Module& norm);      // null: nothing is folded
+  std::shared_ptr<nn::ImplementationBase> (*with_relu)();               // null: no ReLU at the end
 };
 
 /// Scale and shift of a batch norm in eval mode: y = x * scale + (shift - mean * scale).
@@ -39,9 +39,9 @@ FoldedNorm folded(const Norm& norm) {
 }
 
 template <class Float>
-constexpr bool is_transposed = std::is_same_v<Float, torch::nn::ConvTranspose1dImpl> ||
-                               std::is_same_v<Float, torch::nn::ConvTranspose2dImpl> ||
-                               std::is_same_v<Float, torch::nn::ConvTranspose3dImpl>;
+constexpr bool is_transposed =
+    std::is_same_v<Float, torch::nn::ConvTranspose1dImpl> || std::is_same_v<Float, torch::nn::ConvTranspose2dImpl> ||
+    std::is_same_v<Float, torch::nn::ConvTranspose3dImpl>;
 
 /// The scale of each output channel, shaped to multiply the weight. Transposed convolutions have their outputs along the second
 /// dimension, group by group.
@@ -76,13 +76,14 @@ int64_t out_channels(const Float& module) {
 template <class Float, class Norm>
 void check_fold(const ModuleSite& first, const ModuleSite& norm_site) {
   const auto& norm = dynamic_cast<const Norm&>(norm_site.module());
-  check(!first.module().is_training() && !norm_site.module().is_training(), "fuse_modules: ", first.path(), " or ", norm_site.path(),
+  check(!first.module().is_training() && !norm_site.module().is_training(), "fuse_modules: ", first.path(), " or ",
+        norm_site.path(),
         " is in training mode; folding a batch norm needs its final statistics, so call eval() on the model first");
   check(norm.running_mean.defined() && norm.running_var.defined(), "fuse_modules: the batch norm ", norm_site.path(),
         " has no running statistics (track_running_stats = false), so nothing can be folded; leave it out of the list");
   check(norm.running_mean.numel() == out_channels(dynamic_cast<const Float&>(first.module())), "fuse_modules: ", first.path(),
-        " has ", out_channels(dynamic_cast<const Float&>(first.module())), " output channels, but the batch norm ", norm_site.path(),
-        " has ", norm.running_mean.numel(), " features; do they really follow each other?");
+        " has ", out_channels(dynamic_cast<const Float&>(first.module())), " output channels, but the batch norm ",
+        norm_site.path(), " has ", norm.running_mean.numel(), " features; do they really follow each other?");
 }
 
 /// torch.nn.utils.fusion.fuse_conv_bn_weights and fuse_linear_bn_weights.
@@ -91,7 +92,8 @@ void fold(torch::nn::Module& first, torch::nn::Module& norm_module) {
   const torch::NoGradGuard no_grad;
   auto& module = dynamic_cast<Float&>(first);
   const FoldedNorm norm = folded(dynamic_cast<const Norm&>(norm_module));
-  const at::Tensor bias = ((module.bias.defined() ? module.bias - norm.mean : -norm.mean) * norm.scale + norm.shift).to(module.weight);
+  const at::Tensor bias =
+      ((module.bias.defined() ? module.bias - norm.mean : -norm.mean) * norm.scale + norm.shift).to(module.weight);
   module.weight.set_data(scaled_weight(module, norm.scale).to(module.weight));
   module.options.bias(true);  // what clone() rebuilds
   if (module.bias.defined()) {
@@ -163,7 +165,8 @@ struct Group {
 };
 
 /// Finds and checks one list. Changes nothing.
-Group find_group(std::vector<ModuleSite>& sites, const std::vector<std::string>& paths, std::set<const torch::nn::Module*>& used) {
+Group find_group(std::vector<ModuleSite>& sites, const std::vector<std::string>& paths,
+                 std::set<const torch::nn::Module*>& used) {
   Group group;
   Sequence sequence;
   for (const std::string& path : paths) {
@@ -200,7 +203,8 @@ Report fuse_modules(torch::nn::Module& model, const ModulesToFuse& modules_to_fu
     const std::string first_type = first.type_name();
     if (group.pattern->fold) group.pattern->fold(first.module(), group.sites[1]->module());
     if (group.pattern->with_relu) first.swap(group.pattern->with_relu());
-    report.add({first.path(), first_type, ModuleStatus::fused, "computes for " + std::to_string(group.sites.size()) + " modules, as " + first.type_name()});
+    report.add({first.path(), first_type, ModuleStatus::fused,
+                "computes for " + std::to_string(group.sites.size()) + " modules, as " + first.type_name()});
     for (size_t i = 1; i < group.sites.size(); ++i) {
       const std::string type = group.sites[i]->type_name();
       group.sites[i]->swap(std::make_shared<nn::intrinsic::IdentityImpl>());

@@ -47,7 +47,9 @@ std::vector<Case> all_sequences() {
       {"BN2d ReLU", Sequential(BatchNorm2d(4), ReLU()), {2, 4, 3, 3}},
       {"BN3d ReLU", Sequential(BatchNorm3d(4), ReLU()), {2, 4, 3, 3, 3}},
       {"ConvTranspose1d BN", Sequential(ConvTranspose1d(3, 4, 3), BatchNorm1d(4)), {2, 3, 8}},
-      {"ConvTranspose2d BN", Sequential(ConvTranspose2d(ConvTranspose2dOptions(4, 6, 3).groups(2)), BatchNorm2d(6)), {2, 4, 5, 5}},
+      {"ConvTranspose2d BN",
+       Sequential(ConvTranspose2d(ConvTranspose2dOptions(4, 6, 3).groups(2)), BatchNorm2d(6)),
+       {2, 4, 5, 5}},
       {"ConvTranspose3d BN", Sequential(ConvTranspose3d(3, 4, 2), BatchNorm3d(4)), {2, 3, 3, 3, 3}},
   };
 }
@@ -88,7 +90,8 @@ TEST(FuseModules, FoldsAsPythonDoes) {
     const auto answer = oracle.at(name).toGenericDict();
     const torch::NoGradGuard no_grad;
     auto tensors = state_dict(*model);
-    for (const auto& entry : answer.at("before").toGenericDict()) tensors[entry.key().toStringRef()].copy_(entry.value().toTensor());
+    for (const auto& entry : answer.at("before").toGenericDict())
+      tensors[entry.key().toStringRef()].copy_(entry.value().toTensor());
     model->eval();
     fuse_modules(*model, {{"0", "1"}});
     tensors = state_dict(*model);
@@ -131,13 +134,18 @@ TEST(FuseModules, RefusesWhatItCannotFuseAndLeavesTheModelAlone) {
   EXPECT_NE(error({{"0", "1"}}).find("0 or 1 is in training mode"), std::string::npos);
   model->eval();
   EXPECT_EQ(error({{"0", "9"}}), "fuse_modules: the model has no module \"9\"");
-  EXPECT_NE(error({{"0", "3"}}).find("nothing is known that fuses (Conv2d, Sigmoid) (\"0\", \"3\"); known: (BatchNorm2d, ReLU), "), std::string::npos);
+  EXPECT_NE(
+      error({{"0", "3"}}).find("nothing is known that fuses (Conv2d, Sigmoid) (\"0\", \"3\"); known: (BatchNorm2d, ReLU), "),
+      std::string::npos);
   EXPECT_NE(error({{"0", "1"}, {"0", "2"}}).find("\"0\" appears twice"), std::string::npos);
   EXPECT_NE(error({{"0", "4"}}).find("0 has 4 output channels, but the batch norm 4 has 5 features"), std::string::npos);
   EXPECT_NE(error({{"0", "5"}}).find("has no running statistics"), std::string::npos);
   EXPECT_NE(error({{"0", "1", "2"}, {"3"}}).find("nothing is known that fuses (Sigmoid)"), std::string::npos);
   fuse_modules(*model, {{"0", "1", "2"}});
-  EXPECT_NE(error_text([&] { fuse_modules(*model, {{"0", "1"}}); }).find("has been swapped for octet::nn::intrinsic::ConvReLU2d before"), std::string::npos);
+  EXPECT_NE(error_text([&] {
+              fuse_modules(*model, {{"0", "1"}});
+            }).find("has been swapped for octet::nn::intrinsic::ConvReLU2d before"),
+            std::string::npos);
 }
 
 }  // namespace

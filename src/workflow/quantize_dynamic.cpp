@@ -16,7 +16,8 @@ struct DynamicDefault {
   std::initializer_list<const char*> types;
 };
 
-constexpr std::initializer_list<const char*> kLinearTypes{"Linear", "LinearReLU", "LSTM", "GRU", "LSTMCell", "GRUCell", "RNNCell"};
+constexpr std::initializer_list<const char*> kLinearTypes{"Linear",   "LinearReLU", "LSTM",   "GRU",
+                                                          "LSTMCell", "GRUCell",    "RNNCell"};
 constexpr std::initializer_list<const char*> kEmbeddingTypes{"Embedding", "EmbeddingBag"};
 
 const DynamicDefault& dynamic_default(DType dtype) {
@@ -44,7 +45,8 @@ void check_paths(const QConfigMapping& qconfigs, const std::vector<nn::ModuleSit
     if (std::any_of(sites.begin(), sites.end(), [&](const auto& site) { return site.path() == name; })) continue;
     std::string known;
     for (const auto& site : sites) known += (known.empty() ? "" : ", ") + site.path();
-    fail("quantize_dynamic: the qconfig names the module \"", name, "\", which the model does not have; its modules are: ", known);
+    fail("quantize_dynamic: the qconfig names the module \"", name,
+         "\", which the model does not have; its modules are: ", known);
   }
 }
 

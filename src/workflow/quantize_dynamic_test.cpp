@@ -121,13 +121,15 @@ TEST(QuantizeDynamic, TakesAMapInWhichTheMostSpecificRuleWins) {
 }
 
 TEST(QuantizeDynamic, HasADefaultForEveryDtype) {
-  for (const auto& [dtype, rows] : std::vector<std::pair<DType, int64_t>>{{qint8, 3}, {float16, 3}, {quint8, 1}, {quint4x2, 1}, {quint2x4, 1}}) {
+  for (const auto& [dtype, rows] :
+       std::vector<std::pair<DType, int64_t>>{{qint8, 3}, {float16, 3}, {quint8, 1}, {quint4x2, 1}, {quint2x4, 1}}) {
     Classifier net;
     EXPECT_EQ(quantize_dynamic(*net, {}, dtype).count(ModuleStatus::quantized), rows) << dtype;
     EXPECT_EQ(net->forward(torch::randint(0, 30, {2, 5})).sizes(), (std::vector<int64_t>{2, 5, 4})) << dtype;
   }
   Classifier net;
-  EXPECT_NE(error_text([&] { quantize_dynamic(*net, {}, qint32); }).find("got dtype qint32, expected qint8 or float16"), std::string::npos);
+  EXPECT_NE(error_text([&] { quantize_dynamic(*net, {}, qint32); }).find("got dtype qint32, expected qint8 or float16"),
+            std::string::npos);
 }
 
 TEST(QuantizeDynamic, LeavesTheModelAsItWasWhenAnyModuleFails) {
@@ -138,16 +140,18 @@ TEST(QuantizeDynamic, LeavesTheModelAsItWasWhenAnyModuleFails) {
     torch::nn::Module& last = *net->head[2];
     last.as<torch::nn::Linear>()->weight[0][0] = std::numeric_limits<float>::infinity();
   }
-  EXPECT_NE(error_text([&] { quantize_dynamic(*net); }).find("head.2: weight: the weight holds NaN or infinite"), std::string::npos);
+  EXPECT_NE(error_text([&] { quantize_dynamic(*net); }).find("head.2: weight: the weight holds NaN or infinite"),
+            std::string::npos);
   EXPECT_EQ(nn::as_slot(*net->lstm)->implementation(), nullptr);
   EXPECT_TRUE(net->is_training());
 }
 
 TEST(QuantizeDynamic, RefusesAPathThatTheModelLacks) {
   Classifier net;
-  EXPECT_EQ(error_text([&] { quantize_dynamic(*net, {"haed.0"}); }),
-            "quantize_dynamic: the qconfig names the module \"haed.0\", which the model does not have; its modules are: embedding, "
-            "lstm, norm, head, head.0, head.1, head.2");
+  EXPECT_EQ(
+      error_text([&] { quantize_dynamic(*net, {"haed.0"}); }),
+      "quantize_dynamic: the qconfig names the module \"haed.0\", which the model does not have; its modules are: embedding, "
+      "lstm, norm, head, head.0, head.1, head.2");
 }
 
 TEST(QuantizeDynamic, SwapsAModuleThatIsUsedTwiceOnce) {
@@ -178,7 +182,9 @@ struct SignLinearImpl : nn::LinearImpl::Implementation {
   }
   nn::Attributes attributes() const override { return {}; }
   int64_t weight_bytes() const override { return static_cast<int64_t>(weight.nbytes()); }
-  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>&) const override { return std::make_shared<SignLinearImpl>(*this); }
+  std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>&) const override {
+    return std::make_shared<SignLinearImpl>(*this);
+  }
 };
 
 TEST(QuantizeDynamic, TakesPairsOfTheUsersOwn) {
@@ -188,9 +194,11 @@ TEST(QuantizeDynamic, TakesPairsOfTheUsersOwn) {
   mappings.set<nn::Linear, SignLinearImpl>();
   EXPECT_EQ(quantize_dynamic(*fc, {}, qint8, mappings).find("")->detail, "user::SignLinear");
   EXPECT_TRUE(fc->forward(x).equal(expected));
-  mappings.set(typeid(torch::nn::GRUImpl), [](const auto&, const auto&, const auto&) { return std::make_shared<SignLinearImpl>(); });
+  mappings.set(typeid(torch::nn::GRUImpl),
+               [](const auto&, const auto&, const auto&) { return std::make_shared<SignLinearImpl>(); });
   nn::GRU gru(4, 4);
-  EXPECT_NE(error_text([&] { quantize_dynamic(*gru, {}, qint8, mappings); }).find("does not answer the calls of this slot"), std::string::npos);
+  EXPECT_NE(error_text([&] { quantize_dynamic(*gru, {}, qint8, mappings); }).find("does not answer the calls of this slot"),
+            std::string::npos);
 }
 
 TEST(QuantizeDynamic, KeepsHooksAndNamesOfASequential) {

@@ -48,7 +48,7 @@ void gemm(const QuantizedActivations& activations, const PackedWeight& weight, c
           const Epilogue& epilogue, Matrix<float> out, ParallelFor parallel_for = serial_for);
 
 /// The exact sums of gemm(). Scales are not used. @throws as gemm()
-void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight,
-                const WeightQParams& weight_qparams, Matrix<int32_t> out, ParallelFor parallel_for = serial_for);
+void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
+                Matrix<int32_t> out, ParallelFor parallel_for = serial_for);
 
 }  // namespace octet::kernels

@@ -9,9 +9,8 @@ class RangeBody {
  public:
   template <class Callable>
   RangeBody(const Callable& callable)  // NOLINT: implicit, so that a lambda can be passed as it is
-      : callable_(&callable), call_([](const void* object, int64_t begin, int64_t end) {
-          (*static_cast<const Callable*>(object))(begin, end);
-        }) {}
+      : callable_(&callable),
+        call_([](const void* object, int64_t begin, int64_t end) { (*static_cast<const Callable*>(object))(begin, end); }) {}
   void operator()(int64_t begin, int64_t end) const { call_(callable_, begin, end); }
 
  private:

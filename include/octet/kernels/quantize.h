@@ -20,8 +20,7 @@ struct MinMax {
 MinMax min_max(const float* x, int64_t n, ParallelFor parallel_for = serial_for);
 
 /// @param ranges  [rows]
-void min_max_rows(Matrix<const float> x, int64_t rows, int64_t columns, MinMax* ranges,
-                  ParallelFor parallel_for = serial_for);
+void min_max_rows(Matrix<const float> x, int64_t rows, int64_t columns, MinMax* ranges, ParallelFor parallel_for = serial_for);
 
 /// A map between real numbers and the integers quant_min .. quant_max, which must lie in 0 .. 255 or in -128 .. 127, as
 /// the integers' type is; so must the zero point.
@@ -36,16 +35,12 @@ struct AffineQParams {
 /// clamp, NaN gives quant_min.
 /// @throws std::invalid_argument for a scale that is not positive and for a range or zero point that the type can't
 /// hold
-void quantize(const float* x, int64_t n, const AffineQParams& qparams, uint8_t* q,
-              ParallelFor parallel_for = serial_for);
-void quantize(const float* x, int64_t n, const AffineQParams& qparams, int8_t* q,
-              ParallelFor parallel_for = serial_for);
+void quantize(const float* x, int64_t n, const AffineQParams& qparams, uint8_t* q, ParallelFor parallel_for = serial_for);
+void quantize(const float* x, int64_t n, const AffineQParams& qparams, int8_t* q, ParallelFor parallel_for = serial_for);
 
 /// `x = (q - zero_point) * scale`. Reads only scale and zero_point of the parameters.
-void dequantize(const uint8_t* q, int64_t n, const AffineQParams& qparams, float* x,
-                ParallelFor parallel_for = serial_for);
-void dequantize(const int8_t* q, int64_t n, const AffineQParams& qparams, float* x,
-                ParallelFor parallel_for = serial_for);
+void dequantize(const uint8_t* q, int64_t n, const AffineQParams& qparams, float* x, ParallelFor parallel_for = serial_for);
+void dequantize(const int8_t* q, int64_t n, const AffineQParams& qparams, float* x, ParallelFor parallel_for = serial_for);
 
 /// How quantize_rows quantizes: one scale and zero point for all rows, or one for each.
 struct RowsQParams {

@@ -16,14 +16,14 @@ namespace octet::kernels {
 /// c_out = f * c + i * g; h_out = o * tanh(c_out).
 /// @param x_gates, h_gates  [rows][4 * hidden]
 /// @param c, c_out, h_out   [rows][hidden]
-void lstm_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates,
-               Matrix<const float> c, Matrix<float> c_out, Matrix<float> h_out, ParallelFor parallel_for = serial_for);
+void lstm_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates, Matrix<const float> c,
+               Matrix<float> c_out, Matrix<float> h_out, ParallelFor parallel_for = serial_for);
 
 /// r = sigmoid(x_r + h_r); z = sigmoid(x_z + h_z); n = tanh(x_n + r * h_n); h_out = (h - n) * z + n.
 /// @param x_gates, h_gates  [rows][3 * hidden], in the order r, z, n
 /// @param h, h_out          [rows][hidden]
-void gru_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates,
-              Matrix<const float> h, Matrix<float> h_out, ParallelFor parallel_for = serial_for);
+void gru_cell(int64_t rows, int64_t hidden, Matrix<const float> x_gates, Matrix<const float> h_gates, Matrix<const float> h,
+              Matrix<float> h_out, ParallelFor parallel_for = serial_for);
 
 enum class RnnNonlinearity : uint8_t { tanh, relu };
 

@@ -17,7 +17,8 @@ class LinearImpl : public nn::LinearImpl::Implementation {
   /// @param qconfig  its weight observer chooses qint8 or float16, its activation observer the range and whether per row
   /// @param path     of the module, for error messages
   /// @throws Error as LinearPackedParams::from_float
-  static std::shared_ptr<LinearImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig, const std::string& path);
+  static std::shared_ptr<LinearImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
+                                                const std::string& path);
 
   /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
   static std::shared_ptr<LinearImpl> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);
@@ -60,7 +61,8 @@ class LinearReLUImpl : public nn::quantized::dynamic::LinearImpl {
  public:
   static std::shared_ptr<LinearReLUImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
                                                     const std::string& path);
-  static std::shared_ptr<LinearReLUImpl> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);
+  static std::shared_ptr<LinearReLUImpl> from_state(const StateDict& state, const Attributes& attributes,
+                                                    const std::string& path);
 
   at::Tensor forward(const at::Tensor& input) override { return apply(input, /*relu=*/true); }
   std::string kind() const override { return "octet::nn::intrinsic::quantized::dynamic::LinearReLU"; }

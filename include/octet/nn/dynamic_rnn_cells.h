@@ -22,7 +22,8 @@ class Cell : public SlotType::Implementation {
   using Float = typename SlotType::FloatModule;
   using Result = decltype(std::declval<Float&>().forward(std::declval<const at::Tensor&>()));
   /// What forward takes as hidden state: h for GRUCell and RNNCell, optional (h, c) for LSTMCell.
-  using Hidden = std::conditional_t<std::is_same_v<Result, at::Tensor>, const at::Tensor&, std::optional<std::tuple<at::Tensor, at::Tensor>>>;
+  using Hidden = std::conditional_t<std::is_same_v<Result, at::Tensor>, const at::Tensor&,
+                                    std::optional<std::tuple<at::Tensor, at::Tensor>>>;
 
   /// @param qconfig  its weight observer chooses qint8 or float16, its activation observer the range and whether per row
   /// @param path     of the module, for error messages

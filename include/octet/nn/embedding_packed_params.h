@@ -20,7 +20,8 @@ class EmbeddingPackedParams {
   ///         per_channel_affine_float_qparams along axis 0, or another dtype than quint8, quint4x2 or quint2x4
   static EmbeddingPackedParams from_float(const at::Tensor& weight, const QConfig& qconfig, const std::string& where);
 
-  /// Rebuilds it from what state_dict() and append_to() gave. @throws Error that names what is missing or of a wrong shape, dtype or value
+  /// Rebuilds it from what state_dict() and append_to() gave. @throws Error that names what is missing or of a wrong shape, dtype
+  /// or value
   static EmbeddingPackedParams from_state(const StateDict& state, const Attributes& attributes, const std::string& where);
 
   int64_t num_embeddings() const { return packed_.size(0); }

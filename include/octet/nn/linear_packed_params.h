@@ -27,8 +27,8 @@ class LinearPackedParams {
                                        const std::string& where);
 
   /// The inverse of append_to. @throws Error that names what is missing or of a wrong shape, dtype or value
-  static LinearPackedParams from_state_dict(const StateDict& state, const std::string& weight_name,
-                                            const std::string& bias_name, const std::string& where);
+  static LinearPackedParams from_state_dict(const StateDict& state, const std::string& weight_name, const std::string& bias_name,
+                                            const std::string& where);
 
   int64_t in_features() const;
   int64_t out_features() const;
@@ -46,7 +46,7 @@ class LinearPackedParams {
 
   /// How the activations are quantized, anew for every call.
   struct ActivationQParams {
-    bool per_row = false;     ///< one scale and zero point for each row, so that rows do not depend on each other
+    bool per_row = false;  ///< one scale and zero point for each row, so that rows do not depend on each other
     int64_t quant_min = 0;
     int64_t quant_max = 255;
 

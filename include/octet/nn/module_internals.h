@@ -24,9 +24,7 @@ class torch::nn::Cloneable<octet::nn::detail::ModuleInternalsTag> {
   static void set_name(Module& module, std::string name) { module.name_ = std::move(name); }
 
   /// Makes `target` what a clone of `source` would be, without changing who owns it.
-  static void clone_into(Module& target, Module& source, const std::optional<Device>& device) {
-    target.clone_(source, device);
-  }
+  static void clone_into(Module& target, Module& source, const std::optional<Device>& device) { target.clone_(source, device); }
 };
 
 namespace octet::nn::detail {

@@ -407,14 +407,13 @@ class Slot<Float, Result(Input, Second)> : public detail::SlotCore<Slot<Float>, 
 };
 
 template <class Float, class Result, class Input, class Second, class Third>
-class Slot<Float, Result(Input, Second, Third)>
-    : public detail::SlotCore<Slot<Float>, Float, Result(Input, Second, Third)> {
+class Slot<Float, Result(Input, Second, Third)> : public detail::SlotCore<Slot<Float>, Float, Result(Input, Second, Third)> {
  public:
   using detail::SlotCore<Slot<Float>, Float, Result(Input, Second, Third)>::SlotCore;
 
   Result forward(Input input, Second second = {}, Third third = {}) {
-    return this->template dispatch<Result>([](auto& target, const auto&... all) { return target.forward(all...); }, input,
-                                           second, third);
+    return this->template dispatch<Result>([](auto& target, const auto&... all) { return target.forward(all...); }, input, second,
+                                           third);
   }
 };
 

@@ -35,12 +35,12 @@ using enum QScheme;
 
 /// What one DType is.
 struct DTypeInfo {
-  std::string_view name;       ///< "quint8"
-  int bits;                    ///< of one element
-  at::ScalarType storage;      ///< of the tensor that holds the integers (or halves, or floats)
-  int64_t quant_min;           ///< lowest integer; 0 for float types
-  int64_t quant_max;           ///< highest integer; 0 for float types
-  bool is_quantized;           ///< false for float16 and float32
+  std::string_view name;   ///< "quint8"
+  int bits;                ///< of one element
+  at::ScalarType storage;  ///< of the tensor that holds the integers (or halves, or floats)
+  int64_t quant_min;       ///< lowest integer; 0 for float types
+  int64_t quant_max;       ///< highest integer; 0 for float types
+  bool is_quantized;       ///< false for float16 and float32
 };
 
 const DTypeInfo& info(DType dtype);

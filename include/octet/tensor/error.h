@@ -22,7 +22,8 @@ template <class... Parts>
 /// Throws an Error made of the parts unless the condition holds.
 template <class... Parts>
 void check(bool condition, const Parts&... parts) {
-  if (!condition) [[unlikely]] fail(parts...);
+  if (!condition) [[unlikely]]
+    fail(parts...);
 }
 
 }  // namespace octet

@@ -48,8 +48,8 @@ struct WrappedBy<M> {
 class ModuleMappings {
  public:
   /// Makes the module that takes the place of a float one. @throws Error if it cannot; nothing has changed then
-  using FromFloat = std::function<std::shared_ptr<nn::ImplementationBase>(const torch::nn::Module& module,
-                                                                          const QConfig& qconfig, const std::string& path)>;
+  using FromFloat = std::function<std::shared_ptr<nn::ImplementationBase>(const torch::nn::Module& module, const QConfig& qconfig,
+                                                                          const std::string& path)>;
 
   /// Adds or replaces a pair: `mappings.set<nn::Linear, MyQuantizedLinear>()`. Quantized needs the function
   /// `static std::shared_ptr<Quantized> from_float(const Float&, const QConfig&, const std::string& path)`, where Float is the

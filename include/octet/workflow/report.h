@@ -20,8 +20,8 @@ std::string_view name(ModuleStatus status);
 
 /// One module of the model.
 struct ReportRow {
-  std::string path;    ///< "encoder.fc"; empty for the model itself
-  std::string type;    ///< "Linear"
+  std::string path;  ///< "encoder.fc"; empty for the model itself
+  std::string type;  ///< "Linear"
   ModuleStatus status;
   std::string detail;  ///< what it became, or why it stayed and what to do about it
 };
