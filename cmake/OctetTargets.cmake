@@ -4,7 +4,9 @@
 function(octet_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra $<$<BOOL:${OCTET_WARNINGS_AS_ERRORS}>:-Werror>)
   if(OCTET_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${OCTET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    # In code with sanitizers GCC takes initialized variables for uninitialized ones.
+    target_compile_options(${target} PRIVATE -fsanitize=${OCTET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+      -Wno-maybe-uninitialized)
     target_link_options(${target} PUBLIC -fsanitize=${OCTET_SANITIZE})
   endif()
 endfunction()
