@@ -22,6 +22,7 @@ const std::vector<std::string> kPhonemes{
 constexpr int64_t kBegin = 2, kEnd = 3;
 
 torch::Tensor letters_of(const std::string& word) {
+  if (word.empty()) throw std::invalid_argument("got an empty word, which has no pronunciation");
   std::vector<int64_t> letters;
   for (const char letter : word) {
     if (letter < 'a' || letter > 'z') {

@@ -22,7 +22,7 @@ struct G2pImpl : nn::Cloneable<G2pImpl> {
   void reset() override;
 
   /// The phonemes of a word by greedy search: "AA1", "B", ...
-  /// @throws std::invalid_argument for a word that has other characters than letters from a to z
+  /// @throws std::invalid_argument for a word that is empty or has other characters than letters from a to z
   std::vector<std::string> pronounce(const std::string& word);
 
   /// The encoder's last hidden state, [1, 256]: what the decoder starts from.

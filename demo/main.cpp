@@ -131,10 +131,7 @@ void run(const Arguments& arguments) {
   evaluate(variants, words);
   const nlohmann::json rows = compare(variants, words);
   show_round_trip(variants[1].net, arguments.data / "g2p_int8.safetensors", words);
-  if (!arguments.json.empty()) {
-    std::ofstream file(arguments.json);
-    if (!(file << rows.dump(2) << '\n')) throw std::runtime_error("cannot write " + arguments.json);
-  }
+  if (json.is_open()) json << rows.dump(2) << '\n';
 }
 
 }  // namespace
@@ -143,8 +140,8 @@ void run(const Arguments& arguments) {
 int main(int argc, char** argv) {
   demo::Arguments arguments;
   CLI::App app("Quantizes a pretrained grapheme-to-phoneme network and compares it with float, or pronounces words with it.");
-  app.add_option("words", arguments.pronounce, "words to pronounce instead (letters a to z)");
-  app.add_option("--json", arguments.json, "write what the table shows to this file");
+  auto* const words = app.add_option("words", arguments.pronounce, "words to pronounce instead (letters a to z)");
+  app.add_option("--json", arguments.json, "write what the table shows to this file")->excludes(words);
   app.add_option("--threads", arguments.threads, "threads of a forward")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--words", arguments.words, "how many of the 3,000 words; 0: all")->capture_default_str();
   app.add_option("--data", arguments.data, "where g2p_data.py put the weights and the words")->capture_default_str();
