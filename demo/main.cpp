@@ -123,6 +123,11 @@ void run(const Arguments& arguments) {
   std::vector<Variant> variants = make_variants(net, report);
   if (!arguments.pronounce.empty()) return pronounce(variants, arguments.pronounce);
 
+  std::ofstream json;
+  if (!arguments.json.empty()) {
+    json.open(arguments.json);
+    if (!json) throw std::runtime_error("cannot write " + arguments.json + "; check its folder and permissions");
+  }
   std::cout
       << "From letters to phonemes: the network of g2p-en on words of the CMU dictionary.\nquantize_dynamic (int8) reports:\n\n"
       << report << '\n';
