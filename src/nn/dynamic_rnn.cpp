@@ -1,5 +1,4 @@
 #include <octet/nn/dynamic_rnn.h>
-#include <octet/observe/qconfig_mapping.h>
 #include <octet/tensor/error.h>
 
 #include <nn/hidden_states.h>
@@ -23,23 +22,22 @@ std::shared_ptr<Self> Recurrent<Self, SlotType>::from_float(const Float& module,
   const auto& options = module.options;
   if constexpr (requires { options.proj_size(); }) {
     check(options.proj_size() == 0, path, ": got an LSTM with proj_size = ", options.proj_size(),
-          ", which has no quantized form; keep ", "it in float with a null qconfig for this module");
+          ", which has no quantized form; keep it in float with a null qconfig for this module");
   }
-  auto made = std::make_shared<Self>();
-  made->stack_ = std::make_shared<RecurrentStack>(
-      RecurrentStack::from_float(kind_of<Float>(),
-                                 {options.input_size(), options.hidden_size(), options.num_layers(), options.bias(),
-                                  options.batch_first(), options.bidirectional(), options.dropout()},
-                                 module.named_parameters(/*recurse=*/false), qconfig, path));
+  auto stack = RecurrentStack::from_float(kind_of<Float>(),
+                                          {options.input_size(), options.hidden_size(), options.num_layers(), options.bias(),
+                                           options.batch_first(), options.bidirectional(), options.dropout()},
+                                          module.named_parameters(/*recurse=*/false), qconfig, path);
+  const std::shared_ptr<Self> made(new Self(std::make_shared<RecurrentStack>(std::move(stack))));
+  made->train(module.is_training());
   return made;
 }
 
 template <class Self, class SlotType>
 std::shared_ptr<Self> Recurrent<Self, SlotType>::from_state(const StateDict& state, const Attributes& attributes,
                                                             const std::string& path) {
-  auto made = std::make_shared<Self>();
-  made->stack_ = std::make_shared<RecurrentStack>(RecurrentStack::from_state(kind_of<Float>(), state, attributes, path));
-  return made;
+  auto stack = RecurrentStack::from_state(kind_of<Float>(), state, attributes, path);
+  return std::shared_ptr<Self>(new Self(std::make_shared<RecurrentStack>(std::move(stack))));
 }
 
 template <class Self, class SlotType>

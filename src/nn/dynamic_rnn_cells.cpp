@@ -1,6 +1,5 @@
 #include <octet/nn/attributes.h>
 #include <octet/nn/dynamic_rnn_cells.h>
-#include <octet/observe/qconfig_mapping.h>
 #include <octet/tensor/error.h>
 
 #include <nn/hidden_states.h>
@@ -32,11 +31,9 @@ bool has_relu(const Float& module) {
 
 template <class Self, class SlotType>
 std::shared_ptr<Self> Cell<Self, SlotType>::from_float(const Float& module, const QConfig& qconfig, const std::string& path) {
-  auto made = std::make_shared<Self>();
-  made->cell_ = std::make_shared<RecurrentCell>(
+  return std::shared_ptr<Self>(new Self(std::make_shared<RecurrentCell>(
       kind_of<Float>(has_relu(module)), CellParams::from_float(module.named_parameters(/*recurse=*/false), "", qconfig, path),
-      LinearPackedParams::ActivationQParams::from(qconfig.activation, path));
-  return made;
+      LinearPackedParams::ActivationQParams::from(qconfig.activation, path))));
 }
 
 template <class Self, class SlotType>
@@ -48,10 +45,8 @@ std::shared_ptr<Self> Cell<Self, SlotType>::from_state(const StateDict& state, c
   const CellKind& kind = kind_of<Float>(nonlinearity == "relu");
   CellParams params = CellParams::from_state(state, "", path);
   params.check_shapes(kind, params.ih.in_features(), params.hh.in_features(), path);
-  auto made = std::make_shared<Self>();
-  made->cell_ =
-      std::make_shared<RecurrentCell>(kind, std::move(params), LinearPackedParams::ActivationQParams::from(attributes, path));
-  return made;
+  return std::shared_ptr<Self>(new Self(
+      std::make_shared<RecurrentCell>(kind, std::move(params), LinearPackedParams::ActivationQParams::from(attributes, path))));
 }
 
 template <class Self, class SlotType>

@@ -38,6 +38,22 @@ at::Tensor parameter(const StateDict& parameters, const std::string& name) {
   return found ? *found : at::Tensor();
 }
 
+/// States to be changed in place: copies of those given, or zeros.
+States own_states(const States& given, int64_t count, at::IntArrayRef sizes) {
+  States states;
+  for (int64_t i = 0; i < count; ++i) {
+    if (given.empty()) {
+      states.push_back(at::zeros(sizes, at::kFloat));
+      continue;
+    }
+    check_float_activation(given[i], "hx");
+    check(given[i].sizes() == sizes, ModulePathScope::current(), ": got a hidden state of shape ", given[i].sizes(),
+          ", expected ", sizes);
+    states.push_back(given[i].detach().clone(at::MemoryFormat::Contiguous));
+  }
+  return states;
+}
+
 /// Runs one cell over all steps; writes its hidden states beside each other into `out`.
 /// @param h, c  [batch][hidden], in place; rows beyond a step's batch size keep what they have, which for sequences that have
 ///              ended is their last state, and for those that a reverse run has not reached yet their first
@@ -92,33 +108,25 @@ void CellParams::append_to(StateDict& state, const std::string& suffix) const {
 
 void CellParams::check_shapes(const CellKind& kind, int64_t input_size, int64_t hidden_size, const std::string& path) const {
   const auto check_map = [&](const LinearPackedParams& map, const char* which, int64_t in_features) {
-    check(map.out_features() == kind.gates * hidden_size && map.in_features() == in_features, path, ": got a weight_", which,
-          " of shape [", map.out_features(), ", ", map.in_features(), "], expected [", kind.gates * hidden_size, ", ",
-          in_features, "] for a ", kind.name);
+    // Divided, as a product with a size from a file may overflow.
+    check(map.out_features() % kind.gates == 0 && map.out_features() / kind.gates == hidden_size &&
+              map.in_features() == in_features,
+          path, ": got a weight_", which, " of shape [", map.out_features(), ", ", map.in_features(), "], expected [", kind.gates,
+          " * ", hidden_size, ", ", in_features, "] for a ", kind.name);
   };
   check_map(ih, "ih", input_size);
   check_map(hh, "hh", hidden_size);
   check(ih.dtype() == hh.dtype(), path, ": got weights of the dtypes ", ih.dtype(), " and ", hh.dtype(), ", expected one dtype");
+  check(ih.bias().defined() == hh.bias().defined(), path, ": got only one of bias_ih and bias_hh, expected both or none");
 }
 
 States RecurrentCell::forward(const at::Tensor& input, const States& states) const {
-  const std::string_view path = ModulePathScope::current();
   check_float_activation(input, "the input");
-  check((input.dim() == 1 || input.dim() == 2) && input.size(-1) == input_size(), path, ": got an input of shape ", input.sizes(),
-        ", expected [batch, ", input_size(), "] or [", input_size(), "]");
+  check((input.dim() == 1 || input.dim() == 2) && input.size(-1) == input_size(), ModulePathScope::current(),
+        ": got an input of shape ", input.sizes(), ", expected [batch, ", input_size(), "] or [", input_size(), "]");
   std::vector<int64_t> sizes = input.sizes().vec();
   sizes.back() = hidden_size();
-  States next;
-  for (int64_t i = 0; i < kind_.states; ++i) {
-    if (states.empty()) {
-      next.push_back(at::zeros(sizes, input.options().requires_grad(false)));
-      continue;
-    }
-    check_float_activation(states[i], "hx");
-    check(states[i].sizes() == sizes, path, ": got a hidden state of shape ", states[i].sizes(), ", expected ",
-          at::IntArrayRef(sizes));
-    next.push_back(states[i].detach().clone(at::MemoryFormat::Contiguous));
-  }
+  States next = own_states(states, kind_.states, sizes);
   const at::Tensor x = input.detach().contiguous();
   const int64_t rows = input.dim() == 2 ? input.size(0) : 1, columns = kind_.gates * hidden_size();
   const at::Tensor x_gates = at::empty({rows, columns}, x.options()), h_gates = at::empty({rows, columns}, x.options());
@@ -140,13 +148,23 @@ void RecurrentStack::for_each_cell(const Visit& visit) const {
   }
 }
 
+template <class MakeParams>
+void RecurrentStack::add_cells(const MakeParams& make_params, const LinearPackedParams::ActivationQParams& activation,
+                               const std::string& path) {
+  for_each_cell([&](const std::string& suffix, int64_t input_size) {
+    CellParams params = make_params(suffix);
+    params.check_shapes(kind_, input_size, options_.hidden_size, path);
+    check(params.ih.bias().defined() == options_.bias, path, ": the tensor \"bias_ih", suffix, "\" is ",
+          options_.bias ? "missing" : "there, but the module has no biases");
+    cells_.emplace_back(kind_, std::move(params), activation);
+  });
+}
+
 RecurrentStack RecurrentStack::from_float(const CellKind& kind, const Options& options, const StateDict& parameters,
                                           const QConfig& qconfig, const std::string& path) {
   RecurrentStack stack(kind, options);
-  const auto activation = LinearPackedParams::ActivationQParams::from(qconfig.activation, path);
-  stack.for_each_cell([&](const std::string& suffix, int64_t) {
-    stack.cells_.emplace_back(kind, CellParams::from_float(parameters, suffix, qconfig, path), activation);
-  });
+  stack.add_cells([&](const std::string& suffix) { return CellParams::from_float(parameters, suffix, qconfig, path); },
+                  LinearPackedParams::ActivationQParams::from(qconfig.activation, path), path);
   return stack;
 }
 
@@ -168,12 +186,8 @@ RecurrentStack RecurrentStack::from_state(const CellKind& kind, const StateDict&
   check(options.dropout >= 0 && options.dropout <= 1, path, ": the attribute \"dropout\" is ", options.dropout,
         ", expected 0 .. 1");
   RecurrentStack stack(kind, options);
-  const auto activation = LinearPackedParams::ActivationQParams::from(attributes, path);
-  stack.for_each_cell([&](const std::string& suffix, int64_t input_size) {
-    CellParams params = CellParams::from_state(state, suffix, path);
-    params.check_shapes(kind, input_size, options.hidden_size, path);
-    stack.cells_.emplace_back(kind, std::move(params), activation);
-  });
+  stack.add_cells([&](const std::string& suffix) { return CellParams::from_state(state, suffix, path); },
+                  LinearPackedParams::ActivationQParams::from(attributes, path), path);
   return stack;
 }
 
@@ -196,25 +210,6 @@ Attributes RecurrentStack::attributes() const {
 int64_t RecurrentStack::weight_bytes() const {
   return std::accumulate(cells_.begin(), cells_.end(), int64_t{0},
                          [](int64_t sum, const RecurrentCell& cell) { return sum + cell.params().weight_bytes(); });
-}
-
-States RecurrentStack::checked_states(const States& states, int64_t batch, bool batched) const {
-  const int64_t layers = options_.num_layers * directions();
-  std::vector<int64_t> expected{layers, batch, options_.hidden_size};
-  States checked;
-  for (int64_t i = 0; i < kind_.states; ++i) {
-    if (states.empty()) {
-      checked.push_back(at::zeros(expected, at::kFloat));
-      continue;
-    }
-    check_float_activation(states[i], "hx");
-    const at::Tensor state = batched ? states[i] : states[i].unsqueeze(1);
-    check(state.sizes() == expected, ModulePathScope::current(), ": got a hidden state of shape ", states[i].sizes(),
-          ", expected [", layers, batched ? c10::str(", ", batch) : "", ", ", options_.hidden_size, "] for ", options_.num_layers,
-          " layers in ", directions(), options_.bidirectional ? " directions" : " direction");
-    checked.push_back(state.detach().clone(at::MemoryFormat::Contiguous));
-  }
-  return checked;
 }
 
 at::Tensor RecurrentStack::run(at::Tensor data, const std::vector<int64_t>& batch_sizes, States& states, bool training) const {
@@ -245,15 +240,13 @@ std::pair<at::Tensor, States> RecurrentStack::forward(const at::Tensor& input, c
   x = x.contiguous();
   const int64_t steps = x.size(0), batch = x.size(1);
   check(steps > 0, path, ": got a sequence without elements, expected at least one time step");
-  States next = checked_states(states, batch, batched);
+  const int64_t layers = options_.num_layers * directions(), hidden = options_.hidden_size;
+  States next = own_states(states, kind_.states,
+                           batched ? std::vector<int64_t>{layers, batch, hidden} : std::vector<int64_t>{layers, hidden});
   at::Tensor out = run(x.view({steps * batch, options_.input_size}), std::vector<int64_t>(steps, batch), next, training);
-  out = out.view({steps, batch, directions() * options_.hidden_size});
+  out = out.view({steps, batch, directions() * hidden});
   if (swapped) out = out.transpose(0, 1);
-  if (!batched) {
-    out = out.squeeze(1);
-    for (at::Tensor& state : next) state = state.squeeze(1);
-  }
-  return {out, next};
+  return {batched ? out : out.squeeze(1), next};
 }
 
 std::pair<torch::nn::utils::rnn::PackedSequence, States> RecurrentStack::forward_packed(
@@ -268,15 +261,14 @@ std::pair<torch::nn::utils::rnn::PackedSequence, States> RecurrentStack::forward
             std::accumulate(batch_sizes.begin(), batch_sizes.end(), int64_t{0}) == data.size(0),
         path, ": the batch sizes of the packed sequence do not fit its ", data.size(0),
         " rows; make it with pack_padded_sequence");
-  States ordered = states;
-  if (input.sorted_indices().defined()) {
-    for (at::Tensor& state : ordered) state = state.index_select(1, input.sorted_indices());
-  }
-  States next = checked_states(ordered, batch_sizes.front(), /*batched=*/true);
+  States next = own_states(states, kind_.states, {options_.num_layers * directions(), batch_sizes.front(), options_.hidden_size});
+  const auto reorder = [&](const at::Tensor& indices) {
+    if (!indices.defined()) return;
+    for (at::Tensor& state : next) state = state.index_select(1, indices);
+  };
+  reorder(input.sorted_indices());
   const at::Tensor out = run(data.detach().contiguous(), batch_sizes, next, training);
-  if (input.unsorted_indices().defined()) {
-    for (at::Tensor& state : next) state = state.index_select(1, input.unsorted_indices());
-  }
+  reorder(input.unsorted_indices());
   return {torch::nn::utils::rnn::PackedSequence(out, input.batch_sizes(), input.sorted_indices(), input.unsorted_indices()),
           next};
 }

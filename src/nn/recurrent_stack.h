@@ -36,7 +36,7 @@ struct CellParams {
   void append_to(StateDict& state, const std::string& suffix) const;
   int64_t weight_bytes() const { return ih.weight_bytes() + hh.weight_bytes(); }
 
-  /// @throws Error unless the shapes are those of a cell of this kind
+  /// @throws Error unless the shapes are those of a cell of this kind, and dtype and biases are alike
   void check_shapes(const CellKind& kind, int64_t input_size, int64_t hidden_size, const std::string& path) const;
 };
 
@@ -85,7 +85,7 @@ class RecurrentStack {
   bool per_row() const { return cells_.front().activation().per_row; }
 
   /// @param input     [time, batch, input_size], with batch_first [batch, time, input_size]; or [time, input_size]
-  /// @param states    [layers * directions, batch, hidden_size] each; empty for zeros
+  /// @param states    [layers * directions, batch, hidden_size] each, without `batch` if the input has none; empty for zeros
   /// @param training  whether dropout is active
   /// @return the output, as the input with directions * hidden_size columns, and the last states
   std::pair<at::Tensor, States> forward(const at::Tensor& input, const States& states, bool training) const;
@@ -100,7 +100,9 @@ class RecurrentStack {
   template <class Visit>
   void for_each_cell(const Visit& visit) const;
 
-  States checked_states(const States& states, int64_t batch, bool batched) const;
+  /// Makes all cells, each of make_params(suffix). @throws Error unless they have the shapes and biases of the options
+  template <class MakeParams>
+  void add_cells(const MakeParams& make_params, const LinearPackedParams::ActivationQParams& activation, const std::string& path);
 
   /// @param data         [sum of batch_sizes, input_size], contiguous: the rows of each time step together
   /// @param batch_sizes  how many sequences still run at each step, not increasing

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 #include <tuple>
-#include <vector>
+#include <utility>
 
 namespace octet::nn::quantized {
 
@@ -18,7 +18,7 @@ namespace dynamic {
 /// step. Every option of the float module is copied but `proj_size`, which is refused. Results never require grad.
 ///
 /// Inputs are float32, on the CPU and finite: [time, batch, input_size], with batch_first [batch, time, input_size], or
-/// [time, input_size]; else Error. Dropout between the layers is active in training mode only.
+/// [time, input_size]; else Error. Dropout between the layers is active in training mode only. Made by from_float and from_state.
 template <class Self, class SlotType>
 class Recurrent : public SlotType::Implementation {
  public:
@@ -30,6 +30,7 @@ class Recurrent : public SlotType::Implementation {
   /// @param qconfig  its weight observer chooses qint8 or float16, its activation observer the range and whether per row: then
   ///                 a sequence's result does not depend on the others in its batch
   /// @param path     of the module, for error messages
+  /// @return one in the training mode of `module`
   /// @throws Error for weights that cannot be quantized and for proj_size
   static std::shared_ptr<Self> from_float(const Float& module, const QConfig& qconfig, const std::string& path);
 
@@ -48,13 +49,19 @@ class Recurrent : public SlotType::Implementation {
   void pretty_print(std::ostream& stream) const override;
 
  private:
+  explicit Recurrent(std::shared_ptr<const RecurrentStack> stack) : stack_(std::move(stack)) {}
+
   std::shared_ptr<const RecurrentStack> stack_;  // shared by clones
 };
 
-class LSTMImpl : public Recurrent<LSTMImpl, nn::LSTMImpl> {};
+class LSTMImpl : public Recurrent<LSTMImpl, nn::LSTMImpl> {
+  using Recurrent::Recurrent;
+};
 TORCH_MODULE(LSTM);
 
-class GRUImpl : public Recurrent<GRUImpl, nn::GRUImpl> {};
+class GRUImpl : public Recurrent<GRUImpl, nn::GRUImpl> {
+  using Recurrent::Recurrent;
+};
 TORCH_MODULE(GRU);
 
 extern template class Recurrent<LSTMImpl, nn::LSTMImpl>;

@@ -15,7 +15,7 @@ namespace dynamic {
 /// What LSTMCell, GRUCell and RNNCell have in common: qint8 or float16 weights, and float activations that are quantized anew
 /// with each call. torch.ao.nn.quantized.dynamic.LSTMCell and its siblings. Results never require grad.
 ///
-/// Inputs are float32, on the CPU and finite: [batch, input_size] or [input_size]; else Error.
+/// Inputs are float32, on the CPU and finite: [batch, input_size] or [input_size]; else Error. Made by from_float and from_state.
 template <class Self, class SlotType>
 class Cell : public SlotType::Implementation {
  public:
@@ -44,16 +44,24 @@ class Cell : public SlotType::Implementation {
   void pretty_print(std::ostream& stream) const override;
 
  private:
+  explicit Cell(std::shared_ptr<const RecurrentCell> cell) : cell_(std::move(cell)) {}
+
   std::shared_ptr<const RecurrentCell> cell_;  // shared by clones
 };
 
-class LSTMCellImpl : public Cell<LSTMCellImpl, nn::LSTMCellImpl> {};
+class LSTMCellImpl : public Cell<LSTMCellImpl, nn::LSTMCellImpl> {
+  using Cell::Cell;
+};
 TORCH_MODULE(LSTMCell);
 
-class GRUCellImpl : public Cell<GRUCellImpl, nn::GRUCellImpl> {};
+class GRUCellImpl : public Cell<GRUCellImpl, nn::GRUCellImpl> {
+  using Cell::Cell;
+};
 TORCH_MODULE(GRUCell);
 
-class RNNCellImpl : public Cell<RNNCellImpl, nn::RNNCellImpl> {};
+class RNNCellImpl : public Cell<RNNCellImpl, nn::RNNCellImpl> {
+  using Cell::Cell;
+};
 TORCH_MODULE(RNNCell);
 
 extern template class Cell<LSTMCellImpl, nn::LSTMCellImpl>;
