@@ -7,6 +7,8 @@ namespace F = torch::nn::functional;
 using test::Case;
 using test::expect_error;
 
+at::Tensor example_image() { return quantize_per_tensor(torch::randn({1, 2, 4, 4}), 0.1, 0, qint8); }
+
 TEST(AveragingOps, PoolAsAten) {
   const std::vector<Case> cases{
       {"avg_pool2d", {2, 3, 8, 9}, [](const auto& x) { return torch::avg_pool2d(x, 2); }},
@@ -18,17 +20,106 @@ TEST(AveragingOps, PoolAsAten) {
       {"adaptive_avg_pool2d", {2, 3, 7, 9}, [](const auto& x) { return torch::adaptive_avg_pool2d(x, {3, 4}); }},
       {"adaptive_avg_pool2d 1", {2, 3, 7, 9}, [](const auto& x) { return torch::adaptive_avg_pool2d(x, {1, 1}); }},
       {"adaptive_avg_pool3d", {2, 3, 4, 5, 6}, [](const auto& x) { return torch::adaptive_avg_pool3d(x, {3, 2, 4}); }},
+      {"one image", {3, 7, 9}, [](const auto& x) { return torch::adaptive_avg_pool2d(x, {3, 4}); }},
+  };
+  test::expect_atens_results(cases, {quint8, qint8});
+  // ATen adds up dequantized floats here, so that its ties are not always exact.
+  const std::vector<Case> means{
       {"mean", {2, 3, 8, 9}, [](const auto& x) { return x.mean(); }},
       {"mean.dim", {2, 3, 8, 9}, [](const auto& x) { return x.mean({2, 3}, true); }},
+  };
+  test::expect_atens_results(means, {quint8, qint8}, 1);
+}
+
+TEST(AveragingOps, InterpolateAsAten) {
+  const std::vector<Case> cases{
       {"bilinear", {2, 3, 5, 7}, [](const auto& x) { return torch::upsample_bilinear2d(x, {11, 13}, false); }},
       {"bilinear corners", {2, 3, 5, 7}, [](const auto& x) { return torch::upsample_bilinear2d(x, {11, 13}, true); }},
       {"bilinear down", {2, 3, 9, 7}, [](const auto& x) { return torch::upsample_bilinear2d(x, {4, 3}, false); }},
+      {"bilinear factor", {2, 3, 5, 7},
+       [](const auto& x) {
+         return F::interpolate(
+             x, F::InterpolateFuncOptions().scale_factor(std::vector<double>{1.7, 2.0}).mode(torch::kBilinear).align_corners(false));
+       }},
   };
-  for (const auto& one : cases) {
-    // With channels last, ATen's vectorized kernel multiplies the bilinear weights in another order, and ties fall elsewhere.
-    const int64_t tolerance = one.name.starts_with("bilinear") ? 1 : 0;
-    test::expect_atens_results({one}, {quint8, qint8}, tolerance);
+  for (const Case& one : cases) {
+    for (const auto& values : test::in_all_layouts(one.sizes)) {
+      // With channels last, ATen's vectorized kernel multiplies the weights in another order, and ties fall elsewhere.
+      const int64_t tolerance = values.is_contiguous(at::MemoryFormat::ChannelsLast) ? 1 : 0;
+      for (const DType dtype : {quint8, qint8}) {
+        for (const int64_t zero_point : {3, 64, 101}) {
+          const test::Twins twins(values, 0.05, zero_point, dtype);
+          test::expect_twins(one.op(twins.ours), one.op(twins.atens), c10::str(one.name, " ", dtype, " ", values.strides()), tolerance);
+        }
+      }
+    }
   }
+}
+
+// What ATen's quantized tensors don't have is what floats do, but for the rounding.
+TEST(AveragingOps, AreWithinHalfAStepOfFloats) {
+  const std::vector<Case> cases{
+      {"avg_pool1d", {2, 3, 9}, [](const auto& x) { return torch::avg_pool1d(x, 3, 2, 1); }},
+      {"adaptive_avg_pool1d", {2, 3, 9}, [](const auto& x) { return torch::adaptive_avg_pool1d(x, 4); }},
+      {"avg_pool3d", {2, 3, 4, 5, 6}, [](const auto& x) { return torch::avg_pool3d(x, 3, 2, 1, true, false); }},
+      {"mean.dim", {4, 5, 6}, [](const auto& x) { return x.mean({0, 2}); }},
+      {"linear", {2, 3, 5}, [](const auto& x) { return torch::upsample_linear1d(x, {13}, false); }},
+      {"linear corners", {2, 3, 5}, [](const auto& x) { return torch::upsample_linear1d(x, {13}, true); }},
+      {"trilinear", {2, 3, 3, 4, 5}, [](const auto& x) { return torch::upsample_trilinear3d(x, {5, 7, 9}, false); }},
+  };
+  torch::manual_seed(13);
+  for (const Case& one : cases) {
+    for (const auto& values : test::in_all_layouts(one.sizes)) {
+      for (const DType dtype : {quint8, qint8, qint32}) {
+        const double scale = 0.05;
+        const auto q = quantize_per_tensor(values, scale, 100, dtype);
+        const auto ours = one.op(q);
+        ASSERT_TRUE(is_quantized(ours)) << one.name;
+        EXPECT_EQ(quantizer(ours), quantizer(q)) << one.name;
+        const auto error = (octet::dequantize(ours) - one.op(octet::dequantize(q))).abs().max().item<double>();
+        EXPECT_LE(error, scale / 2 * 1.001) << one.name << " " << dtype << " strides " << values.strides();
+      }
+    }
+  }
+}
+
+TEST(AveragingOps, RoundHalvesToTheEvenInteger) {
+  const auto q = make_per_tensor_quantized(torch::tensor({{1, 2}, {2, 3}, {254, 255}, {0, 1}}, torch::kByte), 1, 7);
+  EXPECT_TRUE(octet::int_repr(q.mean(1)).equal(torch::tensor({2, 2, 254, 0}, torch::kByte)));
+  EXPECT_TRUE(octet::int_repr(torch::avg_pool1d(q, 2)).flatten().equal(torch::tensor({2, 2, 254, 0}, torch::kByte)));
+}
+
+TEST(AveragingOps, CountPaddingAsTheRealZero) {
+  const auto q = make_per_tensor_quantized(torch::full({1, 1, 2, 2}, 110, torch::kByte), 1, 100);
+  // One element and eight of padding: the real mean is 10 / 9, with padding left out 10.
+  const auto pooled = torch::avg_pool2d(q, {3, 3}, {3, 3}, {1, 1}, true);
+  EXPECT_EQ(octet::int_repr(pooled).flatten()[0].item<int>(), 100 + 4);  // 40 / 9
+  const auto left_out = torch::avg_pool2d(q, {3, 3}, {3, 3}, {1, 1}, true, false);
+  EXPECT_TRUE(octet::int_repr(left_out).eq(110).all().item<bool>());
+}
+
+TEST(AveragingOps, SumExactlyWhereFloatsDoNot) {
+  const auto q = make_per_tensor_quantized(torch::full({1 << 21}, 255, torch::kByte), 1, 0);
+  EXPECT_EQ(octet::int_repr(q.mean()).item<int>(), 255);
+  const auto large = make_per_tensor_quantized(torch::full({3}, (1 << 30) + 1, torch::kInt), 1, 0);
+  EXPECT_EQ(octet::int_repr(large.mean()).item<int>(), (1 << 30) + 1);
+}
+
+TEST(AveragingOps, KeepChannelsLastAndEmptyBatches) {
+  const auto q = quantize_per_tensor(torch::randn({2, 3, 8, 8}).contiguous(at::MemoryFormat::ChannelsLast), 0.1, 0, qint8);
+  EXPECT_TRUE(torch::avg_pool2d(q, 2).is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_TRUE(torch::upsample_bilinear2d(q, {9, 9}, false).is_contiguous(at::MemoryFormat::ChannelsLast));
+  const auto empty = quantize_per_tensor(torch::empty({0, 3, 8, 8}), 0.1, 0, qint8);
+  EXPECT_EQ(torch::avg_pool2d(empty, 2).sizes(), at::IntArrayRef({0, 3, 4, 4}));
+  EXPECT_EQ(torch::adaptive_avg_pool2d(empty, {2, 2}).sizes(), at::IntArrayRef({0, 3, 2, 2}));
+}
+
+TEST(AveragingOps, RefuseWhatHasNoMean) {
+  const auto q = quantize_per_tensor(torch::randn({2, 0}), 0.1, 0, quint8);
+  expect_error([&] { q.mean(); }, "aten::mean: the mean of no elements is not a number");
+  expect_error([&] { example_image().mean(torch::kDouble); }, "the mean of a quantized tensor is quantized, not Double");
+  expect_error([&] { torch::_adaptive_avg_pool2d(q, {1, 1}); }, "the tensor has sizes [2, 0], not those of one image or a batch");
+  EXPECT_THROW(torch::avg_pool2d(example_image(), 100), c10::Error);  // ATen's own check of the arguments
 }
 
 }  // namespace
