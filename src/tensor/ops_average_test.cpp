@@ -38,8 +38,8 @@ TEST(AveragingOps, InterpolateAsAten) {
       {"bilinear down", {2, 3, 9, 7}, [](const auto& x) { return torch::upsample_bilinear2d(x, {4, 3}, false); }},
       {"bilinear factor", {2, 3, 5, 7},
        [](const auto& x) {
-         return F::interpolate(
-             x, F::InterpolateFuncOptions().scale_factor(std::vector<double>{1.7, 2.0}).mode(torch::kBilinear).align_corners(false));
+         const std::vector<double> factors{1.7, 2.0};
+         return F::interpolate(x, F::InterpolateFuncOptions().scale_factor(factors).mode(torch::kBilinear).align_corners(false));
        }},
   };
   for (const Case& one : cases) {
@@ -49,7 +49,8 @@ TEST(AveragingOps, InterpolateAsAten) {
       for (const DType dtype : {quint8, qint8}) {
         for (const int64_t zero_point : {3, 64, 101}) {
           const test::Twins twins(values, 0.05, zero_point, dtype);
-          test::expect_twins(one.op(twins.ours), one.op(twins.atens), c10::str(one.name, " ", dtype, " ", values.strides()), tolerance);
+          const auto what = c10::str(one.name, " of ", dtype, " strides ", values.strides());
+          test::expect_twins(one.op(twins.ours), one.op(twins.atens), what, tolerance);
         }
       }
     }
