@@ -295,7 +295,7 @@ TEST(QuantizedEmbedding, RefusesAStateThatIsNotWhole) {
       EmbeddingBagImpl::from_state(state, attributes, "net.bag");
     });
   };
-  EXPECT_EQ(rebuild([](auto&, auto&) {}), "");
+  EXPECT_EQ(rebuild([](auto&, auto&) {}), "no error");
   EXPECT_EQ(rebuild([](auto& state, auto&) { state.erase("weight_scale"); }), "net.bag: the tensor \"weight_scale\" is missing");
   EXPECT_NE(rebuild([](auto& state, auto&) {
               state["weight"] = torch::ones({3, 5}, torch::kByte);
