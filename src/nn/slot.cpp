@@ -76,7 +76,17 @@ void deep_copy_registered(const torch::nn::Module& source, torch::nn::Module& co
 
 }  // namespace detail
 
-bool SlotState::empty() const { return !implementation && forward_pre_hooks.empty() && forward_hooks.empty() && !qconfig; }
+void ForwardPasses::use(const torch::nn::Module& module, const std::string& path) {
+  int64_t& last = last_use_[&module];
+  check(current_ == 0 || last != current_, path,
+        ": used twice in one forward pass, but an instance has the scale and zero point of one operation; give each operation an ",
+        "instance of its own");
+  last = current_;
+}
+
+bool SlotState::empty() const {
+  return !implementation && forward_pre_hooks.empty() && forward_hooks.empty() && !qconfig && !forward_passes;
+}
 
 std::shared_ptr<torch::nn::Module> SlotState::clone(const std::optional<torch::Device>& device) const {
   auto copy = std::make_shared<SlotState>(*this);
@@ -215,6 +225,11 @@ std::shared_ptr<ObserverBase> SlotBase::activation_post_process() const {
 std::optional<QConfig> SlotBase::qconfig() const {
   const auto existing = state();
   return existing ? existing->qconfig : std::nullopt;
+}
+
+void SlotBase::set_forward_passes(std::shared_ptr<ForwardPasses> passes) {
+  make_state().forward_passes = std::move(passes);
+  drop_empty_state();
 }
 
 void SlotBase::set_qconfig(std::optional<QConfig> qconfig) {

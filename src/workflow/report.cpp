@@ -7,7 +7,7 @@
 namespace octet {
 
 std::string_view name(ModuleStatus status) {
-  static constexpr std::array<std::string_view, 4> kNames{"quantized", "kept", "fused", "not swappable"};
+  static constexpr std::array<std::string_view, 5> kNames{"quantized", "observed", "kept", "fused", "not swappable"};
   return kNames.at(static_cast<size_t>(status));
 }
 

@@ -3,6 +3,7 @@
 #include <octet/kernels/matrix.h>
 #include <octet/kernels/packed_weight.h>
 #include <octet/kernels/parallel.h>
+#include <octet/kernels/quantize.h>
 
 #include <cstdint>
 
@@ -31,10 +32,18 @@ struct WeightQParams {
   const int32_t* zero_point = nullptr;  ///< null (all are zero, symmetric weights), or [1] or [n] as scale; -128 .. 127
 };
 
+/// Quantized numbers that are added to a result before its relu, row by row as the result itself: a residual connection.
+struct Residual {
+  Matrix<const uint8_t> q;  ///< [rows][n]; signed ones: `q ^ 0x80`, with 128 added to the zero point
+  float scale = 1.0f;
+  int32_t zero_point = 0;  ///< 0 .. 255
+};
+
 /// What happens to a sum on its way out.
 struct Epilogue {
   const float* bias = nullptr;  ///< [n], or null for zeros
   bool relu = false;
+  const Residual* residual = nullptr;  ///< with requantized output only
 };
 
 /// Linear layer: `out[r][c] = fma(float(sum), scale_r * weight_scale_c, bias_c)`, in float32, where
@@ -46,6 +55,17 @@ struct Epilogue {
 ///         k > kMaxAffineDepth with weight zero points
 void gemm(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
           const Epilogue& epilogue, Matrix<float> out, ParallelFor parallel_for = serial_for);
+
+/// The same with requantized output, `clamp(nearbyint(y) + out_zero_point, quant_min, quant_max)` of
+///   y = fma(float(sum), scale_r * weight_scale_c * (1.0f / out_scale), bias_c * (1.0f / out_scale)),
+/// multiplied from left to right in float32, halves to even; a residual makes it
+///   y = fma(float(q - zero_point), residual_scale * (1.0f / out_scale), y).
+/// relu raises the lower bound to the zero point.
+/// @throws std::invalid_argument also for a scale that is not positive, and for a range or zero point beyond the output's type
+void gemm(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
+          const Epilogue& epilogue, const AffineQParams& out_qparams, Matrix<uint8_t> out, ParallelFor parallel_for = serial_for);
+void gemm(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
+          const Epilogue& epilogue, const AffineQParams& out_qparams, Matrix<int8_t> out, ParallelFor parallel_for = serial_for);
 
 /// The exact sums of gemm(). Scales are not used. @throws as gemm()
 void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,

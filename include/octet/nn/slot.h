@@ -34,6 +34,19 @@ using ForwardPreHook = std::function<void(torch::nn::Module& module, std::vector
 using ForwardHook =
     std::function<void(torch::nn::Module& module, const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs)>;
 
+/// Tells the forward passes of a prepared model apart, for modules that must not be used twice in one. Shared by its slots.
+class ForwardPasses {
+ public:
+  void begin_next() { ++current_; }
+
+  /// @throws Error if the module was used before in this pass. Before the first begin_next() there is no telling.
+  void use(const torch::nn::Module& module, const std::string& path);
+
+ private:
+  int64_t current_ = 0;
+  std::map<const torch::nn::Module*, int64_t> last_use_;
+};
+
 /// What a slot holds beside its float module. It is a child of the slot, under the name `slot`, and only there when there
 /// is something to hold. A child it must be: torch::nn::Cloneable clones a submodule by assigning its *torch* class, which
 /// slices every member of ours off, but carries the children over.
@@ -46,6 +59,7 @@ class SlotState : public torch::nn::Module {
   std::map<int64_t, std::shared_ptr<const ForwardPreHook>> forward_pre_hooks;
   std::map<int64_t, std::shared_ptr<const ForwardHook>> forward_hooks;
   std::optional<QConfig> qconfig;
+  std::shared_ptr<ForwardPasses> forward_passes;  // of a prepared model
   std::string path;  // of the slot; here too since it would be sliced off
 
   bool empty() const;
@@ -118,6 +132,9 @@ class SlotBase {
   std::optional<QConfig> qconfig() const;
   void set_qconfig(std::optional<QConfig> qconfig);
 
+  /// What tells a prepared model's forward passes apart; null outside of one. Set by prepare(), taken away by convert().
+  void set_forward_passes(std::shared_ptr<ForwardPasses> passes);
+
   /// Where the slot is in its model, for error messages ("encoder.layers.0.fc"). Set by the workflows.
   const std::string& path() const;
   void set_path(std::string path);
@@ -166,6 +183,8 @@ void for_each_tensor(Value& value, const Visit& visit) {
     if (!data.is_same(value.data())) {
       value = Value(data, value.batch_sizes(), value.sorted_indices(), value.unsorted_indices());
     }
+  } else if constexpr (std::is_same_v<Value, std::vector<at::Tensor>>) {
+    for (at::Tensor& tensor : value) visit(tensor);
   } else if constexpr (requires { value.has_value(); }) {
     if (value) for_each_tensor(*value, visit);
   } else if constexpr (requires { std::tuple_size<Value>::value; }) {
@@ -321,9 +340,23 @@ class SlotCore : public Float, public SlotBase {
       put_tensors(result, outputs);
     }
     if constexpr (std::is_same_v<Value, at::Tensor>) {
-      if (observer) result = observer->forward(result);
+      if (observer && is_observed(arguments)) result = observer->forward(result);
     }
     return result;
+  }
+
+  /// Float classes may have a say in which of their results the observer sees.
+  template <class Tuple>
+  static bool is_observed(const Tuple& arguments) {
+    return std::apply(
+        [](const auto&... values) {
+          if constexpr (requires { Float::is_observed(values...); }) {
+            return Float::is_observed(values...);
+          } else {
+            return true;
+          }
+        },
+        arguments);
   }
 
   template <class Slot>

@@ -59,6 +59,11 @@ class ModuleType {
 /// Setting a rule again replaces its QConfig and keeps its place. Null as a QConfig keeps the modules in float.
 class QConfigMapping {
  public:
+  QConfigMapping() = default;
+
+  /// One qconfig for all modules.
+  QConfigMapping(QConfig qconfig) { set_global(std::move(qconfig)); }  // NOLINT: implicit, as prepare() takes either
+
   QConfigMapping& set_global(QConfigAny qconfig);
   QConfigMapping& set_object_type(const ModuleType& type, QConfigAny qconfig);
   /// @throws Error if the pattern is no regular expression (ECMAScript syntax).

@@ -83,4 +83,12 @@ class ModuleMappings {
 /// (torch.ao's DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS).
 const ModuleMappings& default_dynamic_quant_module_mappings();
 
+/// The pairs of convert(): torch.ao's DEFAULT_STATIC_QUANT_MODULE_MAPPINGS, and beyond it Sigmoid, Tanh, Softmax, Hardsigmoid,
+/// SiLU, GELU, and the observed forms of LSTM and MultiheadAttention.
+const ModuleMappings& default_static_quant_module_mappings();
+
+/// The modules that prepare() replaces by an observed form of their own: LSTM, MultiheadAttention
+/// (torch.ao's get_default_custom_config_dict).
+const ModuleMappings& default_float_to_observed_custom_module_mappings();
+
 }  // namespace octet

@@ -11,6 +11,7 @@ namespace octet {
 /// What a workflow did with one module.
 enum class ModuleStatus : uint8_t {
   quantized,      ///< it computes with integers (or halves) now
+  observed,       ///< it has an observer or fake quantization now
   kept,           ///< it stays as it was, because the workflow was told so or has nothing for its class
   fused,          ///< it became part of one module with others
   not_swappable,  ///< it was meant to be quantized, but its place in the model holds a class that cannot be swapped
