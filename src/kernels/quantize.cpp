@@ -1,13 +1,11 @@
 #include <octet/kernels/quantize.h>
 
 #include <algorithm>
-#include <cmath>
 #include <mutex>
-#include <string_view>
-#include <type_traits>
 
 #include "kernels/check.h"
 #include "kernels/kernel_table.h"
+#include "kernels/quantize_args.h"
 #include "kernels/work.h"
 
 namespace octet::kernels {
@@ -20,21 +18,8 @@ MinMax min_max_of(const KernelTable& table, const float* x, int64_t n) {
 }
 
 template <class Quantized>
-QuantizeArgs checked(const AffineQParams& qparams, std::string_view function) {
-  constexpr int32_t kLowest = std::numeric_limits<Quantized>::min(), kHighest = std::numeric_limits<Quantized>::max();
-  check(qparams.scale > 0.0f && std::isfinite(qparams.scale), function, ": scale must be positive and finite, got ",
-        qparams.scale);
-  check(kLowest <= qparams.quant_min && qparams.quant_min <= qparams.quant_max && qparams.quant_max <= kHighest, function,
-        ": quantization range ", qparams.quant_min, " .. ", qparams.quant_max, " is empty or not within ", kLowest, " .. ",
-        kHighest);
-  check(kLowest <= qparams.zero_point && qparams.zero_point <= kHighest, function, ": zero point ", qparams.zero_point,
-        " is not in ", kLowest, " .. ", kHighest);
-  return {1.0f / qparams.scale, qparams.zero_point, qparams.quant_min, qparams.quant_max};
-}
-
-template <class Quantized>
 void quantize_all(const float* x, int64_t n, const AffineQParams& qparams, Quantized* q, ParallelFor parallel_for) {
-  const QuantizeArgs args = checked<Quantized>(qparams, "quantize");
+  const QuantizeArgs args = quantize_args<Quantized>(qparams, "quantize");
   const KernelTable& table = kernels();
   parallel_for(0, n, kElementsPerTask, [&](int64_t begin, int64_t end) {
     table.quantize(x + begin, end - begin, args, reinterpret_cast<uint8_t*>(q) + begin);
@@ -89,7 +74,8 @@ void quantize_rows(Matrix<const float> x, int64_t rows, int64_t columns, const R
   check(q.stride >= columns, "quantize_rows: the stride of q is ", q.stride, ", which is less than its ", columns, " columns");
   const auto args_of = [&](int64_t row) {
     const int64_t at = qparams.per_row ? row : 0;
-    return checked<uint8_t>({qparams.scale[at], qparams.zero_point[at], qparams.quant_min, qparams.quant_max}, "quantize_rows");
+    return quantize_args<uint8_t>({qparams.scale[at], qparams.zero_point[at], qparams.quant_min, qparams.quant_max},
+                                  "quantize_rows");
   };
   for (int64_t row = 0; row < (qparams.per_row ? rows : std::min<int64_t>(rows, 1)); ++row) args_of(row);
   const KernelTable& table = kernels();

@@ -30,18 +30,29 @@ bool min_max(const float* x, int64_t n, float* min, float* max) {
   return Simd::any(nan);
 }
 
+/// Scaled values to integers: clamped before the zero point is added and before the rounding, which gives the same
+/// integers and does not overflow on the way. NaN becomes the lowest.
+template <class Simd>
+struct Quantizer {
+  explicit Quantizer(const QuantizeArgs& args)
+      : low(Simd::set(static_cast<float>(args.quant_min - args.zero_point))),
+        high(Simd::set(static_cast<float>(args.quant_max - args.zero_point))),
+        zero_point(Simd::set(args.zero_point)) {}
+
+  typename Simd::Int operator()(typename Simd::Float scaled) const {
+    return Simd::add(Simd::round(Simd::min(Simd::max(scaled, low), high)), zero_point);
+  }
+
+  typename Simd::Float low, high;
+  typename Simd::Int zero_point;
+};
+
 template <class Simd>
 int32_t quantize(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q) {
+  const Quantizer<Simd> quantizer(args);
   const auto inverse_scale = Simd::set(args.inverse_scale);
-  const auto zero_point = Simd::set(args.zero_point);
-  // Clamped before the zero point is added and before the rounding: the same integers, and no overflow on the way.
-  const auto low = Simd::set(static_cast<float>(args.quant_min - args.zero_point));
-  const auto high = Simd::set(static_cast<float>(args.quant_max - args.zero_point));
   auto total = Simd::set(0);
-  const auto quantized = [&](const float* p, auto lanes) {
-    const auto scaled = Simd::mul(Simd::load(p, lanes), inverse_scale);
-    return Simd::add(Simd::round(Simd::min(Simd::max(scaled, low), high)), zero_point);  // NaN becomes `low`
-  };
+  const auto quantized = [&](const float* p, auto lanes) { return quantizer(Simd::mul(Simd::load(p, lanes), inverse_scale)); };
   const int64_t whole = n / Simd::kLanes * Simd::kLanes;
   for (int64_t i = 0; i < whole; i += Simd::kLanes) {
     const auto v = quantized(x + i, AllLanes{});
