@@ -2,41 +2,86 @@
 
 #include "kernels/elementwise_impl.h"
 #include "kernels/kernel_table.h"
+#include "kernels/quantize_impl.h"
 
 namespace octet::kernels {
 
-/// Applies the zero points to a panel's sums and hands each vector of a row to `emit(row, column, sums, lanes)`.
-template <class Simd, class Emit>
-void finish_rows(const FinishArgs& args, const Emit& emit) {
+/// Applies the zero points to a panel's sums. For each vector of columns, `emitter(column, lanes)` gives what takes the
+/// sums of each row, and the row's scale: `emit(row, scale, sums)`.
+template <class Simd, class Emitter>
+void finish_rows(const FinishArgs& args, const Emitter& emitter) {
   const ColumnTerms& columns = args.column_terms;
-  for (int64_t row = 0; row < args.rows; ++row) {
-    const RowTerms& terms = args.row_terms[row];
-    const auto zero_point = Simd::set(terms.zero_point);
-    const auto centered_sum = Simd::set(terms.centered_sum);
-    for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
+  for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
+    const auto emit = emitter(column, lanes);
+    const auto weight_sum = Simd::load(columns.weight_sum + column, lanes);
+    const auto weight_zero_point = args.affine ? Simd::load(columns.zero_point + column, lanes) : Simd::set(0);
+    for (int64_t row = 0; row < args.rows; ++row) {
+      const RowTerms& terms = args.row_terms[row];
       auto sums = Simd::load(args.sums + row * kColumns + column, lanes);
-      sums = Simd::sub(sums, Simd::mul(zero_point, Simd::load(columns.weight_sum + column, lanes)));
-      if (args.affine) sums = Simd::sub(sums, Simd::mul(centered_sum, Simd::load(columns.zero_point + column, lanes)));
-      emit(row, column, sums, lanes);
-    });
-  }
+      sums = Simd::sub(sums, Simd::mul(Simd::set(terms.zero_point), weight_sum));
+      if (args.affine) sums = Simd::sub(sums, Simd::mul(Simd::set(terms.centered_sum), weight_zero_point));
+      emit(row, terms.scale, sums);
+    }
+  });
 }
 
 template <class Simd>
 void finish_float(const FinishArgs& args, float* out, int64_t out_stride) {
   const ColumnTerms& columns = args.column_terms;
-  finish_rows<Simd>(args, [&](int64_t row, int64_t column, typename Simd::Int sums, auto lanes) {
-    const auto scale = Simd::mul(Simd::set(args.row_terms[row].scale), Simd::load(columns.scale + column, lanes));
-    auto y = Simd::fma(Simd::to_float(sums), scale, Simd::load(columns.bias + column, lanes));
-    if (args.relu) y = relu<Simd>(y);
-    Simd::store(out + row * out_stride + column, y, lanes);
+  finish_rows<Simd>(args, [&](int64_t column, auto lanes) {
+    const auto weight_scale = Simd::load(columns.scale + column, lanes);
+    const auto bias = Simd::load(columns.bias + column, lanes);
+    return [=, relu_too = args.relu](int64_t row, float scale, typename Simd::Int sums) {
+      auto y = Simd::fma(Simd::to_float(sums), Simd::mul(Simd::set(scale), weight_scale), bias);
+      if (relu_too) y = relu<Simd>(y);
+      Simd::store(out + row * out_stride + column, y, lanes);
+    };
   });
 }
 
 template <class Simd>
 void finish_int32(const FinishArgs& args, int32_t* out, int64_t out_stride) {
-  finish_rows<Simd>(args, [&](int64_t row, int64_t column, typename Simd::Int sums, auto lanes) {
-    Simd::store(out + row * out_stride + column, sums, lanes);
+  finish_rows<Simd>(args, [&](int64_t column, auto lanes) {
+    return [=](int64_t row, float, typename Simd::Int sums) { Simd::store(out + row * out_stride + column, sums, lanes); };
+  });
+}
+
+/// Turns the sums of one vector of columns into quantized output, row by row.
+template <class Simd, class Lanes>
+class Requantizer {
+ public:
+  Requantizer(const RequantizeArgs& to, const ColumnTerms& columns, int64_t column, Lanes lanes)
+      : to_(to),
+        quantizer_(to.quantize),
+        inverse_scale_(Simd::set(to.quantize.inverse_scale)),
+        weight_scale_(Simd::load(columns.scale + column, lanes)),
+        bias_(Simd::mul(Simd::load(columns.bias + column, lanes), inverse_scale_)),
+        column_(column),
+        lanes_(lanes) {}
+
+  void operator()(int64_t row, float scale, typename Simd::Int sums) const {
+    const auto multiplier = Simd::mul(Simd::mul(Simd::set(scale), weight_scale_), inverse_scale_);
+    auto y = Simd::fma(Simd::to_float(sums), multiplier, bias_);
+    if (to_.residual) {
+      const auto q = Simd::load(to_.residual + row * to_.residual_stride + column_, lanes_);
+      const auto difference = Simd::sub(q, Simd::set(to_.residual_zero_point));
+      y = Simd::fma(Simd::to_float(difference), Simd::set(to_.residual_multiplier), y);
+    }
+    Simd::store_low_bytes(to_.out + row * to_.out_stride + column_, quantizer_(y), lanes_);
+  }
+
+ private:
+  RequantizeArgs to_;  // a copy: the output may not alias it
+  Quantizer<Simd> quantizer_;
+  typename Simd::Float inverse_scale_, weight_scale_, bias_;
+  int64_t column_;
+  Lanes lanes_;
+};
+
+template <class Simd>
+void finish_requantized(const FinishArgs& args, const RequantizeArgs& to) {
+  finish_rows<Simd>(args, [&](int64_t column, auto lanes) {
+    return Requantizer<Simd, decltype(lanes)>(to, args.column_terms, column, lanes);
   });
 }
 

@@ -19,6 +19,7 @@ enum class Fill { random, extremes, all_255_times_127, all_255_times_minus_128 }
 struct Options {
   int64_t m = 1, n = 1, k = 1;
   bool per_row = false, per_channel = false, affine = false, bias = false, relu = false;
+  bool residual = false;  // of requantized output
   Fill fill = Fill::random;
 };
 
@@ -34,7 +35,8 @@ struct Problem {
         zero_point(random_integers<int32_t>(random, o.per_row ? o.m : 1, 0, 255)),
         weight_scale(random_floats(random, o.per_channel ? o.n : 1, 0.001f, 0.1f)),
         weight_zero_point(random_integers<int32_t>(random, o.per_channel ? o.n : 1, -128, 127)),
-        bias(random_floats(random, o.n, -10.0f, 10.0f)) {
+        bias(random_floats(random, o.n, -10.0f, 10.0f)),
+        residual(random_integers<uint8_t>(random, o.m * o.n, 0, 255)) {
     if (o.fill == Fill::extremes) {
       for (int64_t i = 0; i < q.size(); ++i) q[i] = random() % 2 ? 255 : 0;
       for (int8_t& w : weight) w = static_cast<int8_t>(std::vector<int>{-128, -127, 127}[random() % 3]);
@@ -50,6 +52,11 @@ struct Problem {
         floats.push_back(reference::epilogue(sums.back(), scale[row], weight_scale[channel], o.bias ? bias[c] : 0.0f, o.relu));
       }
     }
+    // A scale with which some results clamp, but most do not.
+    float largest = 1e-3f;
+    for (const float y : floats) largest = std::max(largest, std::abs(y));
+    out_scale = largest / 150.0f;
+    residual_of_epilogue = {{residual.data(), o.n}, out_scale * 0.7f, 200};
   }
 
   QuantizedActivations activations() const {
@@ -60,7 +67,37 @@ struct Problem {
   }
   Epilogue epilogue() const { return {options.bias ? bias.data() : nullptr, options.relu}; }
 
-  /// Runs both forms of the product into guarded outputs.
+  template <class Quantized>
+  AffineQParams out_qparams() const {
+    constexpr int32_t kLowest = std::numeric_limits<Quantized>::min();
+    return {out_scale, kLowest + 100, kLowest, std::numeric_limits<Quantized>::max() - 7};
+  }
+
+  template <class Quantized>
+  std::vector<Quantized> requantized() const {
+    std::vector<Quantized> result;
+    for (int64_t i = 0; i < static_cast<int64_t>(sums.size()); ++i) {
+      const int64_t r = i / options.n, c = i % options.n;
+      std::optional<reference::ResidualValue> addend;
+      if (options.residual) addend = {residual[i], residual_of_epilogue.scale, residual_of_epilogue.zero_point};
+      result.push_back(static_cast<Quantized>(reference::requantize(
+          sums[i], scale[options.per_row ? r : 0], weight_scale[options.per_channel ? c : 0], options.bias ? bias[c] : 0.0f,
+          addend, options.relu, out_qparams<Quantized>())));
+    }
+    return result;
+  }
+
+  template <class Quantized>
+  void expect_requantized(const PackedWeight& packed, ParallelFor parallel_for) const {
+    const GuardedArray<Quantized> out(options.m * options.n);
+    Epilogue with_residual = epilogue();
+    if (options.residual) with_residual.residual = &residual_of_epilogue;
+    gemm(activations(), packed, weight_qparams(), with_residual, out_qparams<Quantized>(),
+         Matrix<Quantized>{out.data(), options.n}, parallel_for);
+    ASSERT_EQ(out.values(), requantized<Quantized>()) << describe();
+  }
+
+  /// Runs all forms of the product into guarded outputs.
   void expect_exact(ParallelFor parallel_for = serial_for) const {
     const PackedWeight packed(weight.data(), options.n, options.k);
     const GuardedArray<int32_t> out(options.m * options.n);
@@ -69,6 +106,8 @@ struct Problem {
     const GuardedArray<float> y(options.m * options.n);
     gemm(activations(), packed, weight_qparams(), epilogue(), {y.data(), options.n}, parallel_for);
     ASSERT_EQ(test::bits(y.values()), test::bits(floats)) << describe();
+    expect_requantized<uint8_t>(packed, parallel_for);
+    expect_requantized<int8_t>(packed, parallel_for);
   }
 
   std::string describe() const {
@@ -86,8 +125,11 @@ struct Problem {
   GuardedArray<float> weight_scale;
   GuardedArray<int32_t> weight_zero_point;
   GuardedArray<float> bias;
+  GuardedArray<uint8_t> residual;
   std::vector<int64_t> sums;
   std::vector<float> floats;
+  float out_scale = 1.0f;
+  Residual residual_of_epilogue;
 };
 
 /// The same problem on every ISA.
@@ -116,7 +158,7 @@ TEST(Gemm, IsExactForEveryTailOfOutputs) {
 }
 
 TEST(Gemm, IsExactForEveryKindOfQParams) {
-  for (int flags = 0; flags < 32; ++flags) {
+  for (int flags = 0; flags < 64; ++flags) {
     expect_exact_everywhere({.m = 50,
                              .n = 21,
                              .k = 34,
@@ -124,7 +166,8 @@ TEST(Gemm, IsExactForEveryKindOfQParams) {
                              .per_channel = (flags & 2) != 0,
                              .affine = (flags & 4) != 0,
                              .bias = (flags & 8) != 0,
-                             .relu = (flags & 16) != 0});
+                             .relu = (flags & 16) != 0,
+                             .residual = (flags & 32) != 0});
   }
 }
 
@@ -167,8 +210,103 @@ TEST(Gemm, GivesTheResultComputedByHand) {
   });
 }
 
+/// One activation times one weight with scales of 1: what becomes of the sum.
+int32_t requantized(int32_t sum, const AffineQParams& out_qparams, const Epilogue& epilogue) {
+  const std::vector<uint8_t> q{static_cast<uint8_t>(std::abs(sum)), 0, 0, 0, 0, 0, 0, 0};
+  const int8_t weight = sum < 0 ? -1 : 1;
+  const float one = 1.0f;
+  const int32_t zero = 0;
+  int8_t out = 0;
+  gemm({.q = {q.data(), 8}, .rows = 1, .scale = &one, .zero_point = &zero}, PackedWeight(&weight, 1, 1), {.scale = &one},
+       epilogue, out_qparams, Matrix<int8_t>{&out, 1});
+  return out;
+}
+
+TEST(RequantizedGemm, RoundsHalvesToEvenAndClamps) {
+  const AffineQParams half{2.0f, -3, -100, 90};  // y = sum / 2
+  for_each_isa([&] {
+    EXPECT_EQ(requantized(5, half, {}), -1);  // 2.5 -> 2
+    EXPECT_EQ(requantized(7, half, {}), 1);   // 3.5 -> 4
+    EXPECT_EQ(requantized(-5, half, {}), -5);
+    EXPECT_EQ(requantized(-5, half, {.relu = true}), -3);
+    EXPECT_EQ(requantized(250, half, {}), 90);
+    EXPECT_EQ(requantized(-250, half, {}), -100);
+    const std::vector<float> bias{4.0f};
+    EXPECT_EQ(requantized(6, half, {.bias = bias.data()}), 2);  // (6 + 4) / 2 - 3
+    const uint8_t seven = 7;
+    const Residual residual{{&seven, 1}, 10.0f, 4};
+    EXPECT_EQ(requantized(-20, half, {.residual = &residual}), 2);               // (-20 + 10 * (7 - 4)) / 2 - 3
+    EXPECT_EQ(requantized(-40, half, {.relu = true, .residual = &residual}), -3);  // the relu comes last
+  });
+}
+
+TEST(RequantizedGemm, DoesNotOverflowOnTheWay) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const AffineQParams tiny{1e-38f, 5, -120, 120};
+  const std::vector<float> huge{3e38f}, none{std::nanf("")}, infinite{-kInfinity};
+  const AffineQParams beyond{1.0f, 127, -128, 100};  // the zero point is no quantized number
+  for_each_isa([&] {
+    EXPECT_EQ(requantized(255, tiny, {}), 120);
+    EXPECT_EQ(requantized(-255, tiny, {}), -120);
+    EXPECT_EQ(requantized(0, tiny, {}), 5);
+    EXPECT_EQ(requantized(1, tiny, {.bias = huge.data()}), 120);
+    EXPECT_EQ(requantized(1, tiny, {.bias = infinite.data()}), -120);
+    EXPECT_EQ(requantized(1, tiny, {.bias = none.data()}), -120);  // NaN becomes the lowest
+    EXPECT_EQ(requantized(1, tiny, {.bias = none.data(), .relu = true}), 5);
+    EXPECT_EQ(requantized(-30, beyond, {}), 97);
+    EXPECT_EQ(requantized(-30, beyond, {.relu = true}), 100);
+  });
+}
+
+TEST(RequantizedGemm, LeavesWhatLiesBetweenTheRowsAlone) {
+  const Problem problem({.m = 3, .n = 18, .k = 8});
+  const std::vector<uint8_t> expected = problem.requantized<uint8_t>();
+  for_each_isa([&] {
+    std::vector<uint8_t> out(3 * 25, 42);
+    gemm(problem.activations(), PackedWeight(problem.weight.data(), 18, 8), problem.weight_qparams(), {},
+         problem.out_qparams<uint8_t>(), Matrix<uint8_t>{out.data(), 25});
+    for (int64_t r = 0; r < 3; ++r) {
+      for (int64_t c = 0; c < 25; ++c) ASSERT_EQ(out[r * 25 + c], c < 18 ? expected[r * 18 + c] : 42);
+    }
+  });
+}
+
+TEST(RequantizedGemm, NamesWhatIsWrongWithItsArguments) {
+  const Problem problem({.m = 1, .n = 2, .k = 8});
+  const PackedWeight packed(problem.weight.data(), 2, 8);
+  std::vector<uint8_t> out(2, 42);
+  const auto run = [&](const AffineQParams& out_qparams, const Epilogue& epilogue = {}) {
+    return error_of([&] {
+      gemm(problem.activations(), packed, problem.weight_qparams(), epilogue, out_qparams, Matrix<uint8_t>{out.data(), 2});
+    });
+  };
+  EXPECT_EQ(run({.scale = 0.0f}), "gemm: scale must be positive and finite, got 0");
+  EXPECT_EQ(run({.zero_point = -1}), "gemm: zero point -1 is not in 0 .. 255");
+  EXPECT_EQ(run({.quant_min = -128, .quant_max = 127}),
+            "gemm: quantization range -128 .. 127 is empty or not within 0 .. 255");
+  Residual residual{{problem.residual.data(), 2}, -1.0f, 0};
+  EXPECT_EQ(run({}, {.residual = &residual}), "gemm: the residual's scale must be positive and finite, got -1");
+  residual = {{problem.residual.data(), 2}, 1.0f, 256};
+  EXPECT_EQ(run({}, {.residual = &residual}), "gemm: the residual's zero point 256 is not in 0 .. 255");
+  residual = {{problem.residual.data(), 1}, 1.0f, 0};
+  EXPECT_EQ(run({}, {.residual = &residual}), "gemm: the residual's stride is 1, which is less than its 2 columns");
+  EXPECT_EQ(out, (std::vector<uint8_t>{42, 42}));
+  float y = 0.0f;
+  EXPECT_EQ(error_of([&] {
+              gemm(problem.activations(), packed, problem.weight_qparams(), {.residual = &residual}, Matrix<float>{&y, 2});
+            }),
+            "gemm: float output takes no residual; add it to the result, or ask for requantized output");
+}
+
 TEST(Gemm, DoesNotDependOnThreads) {
-  const Problem problem({.m = 101, .n = 75, .k = 50, .per_row = true, .per_channel = true, .affine = true, .bias = true});
+  const Problem problem({.m = 101,
+                         .n = 75,
+                         .k = 50,
+                         .per_row = true,
+                         .per_channel = true,
+                         .affine = true,
+                         .bias = true,
+                         .residual = true});
   for_each_isa([&] { problem.expect_exact(test::three_threads_for); });
 }
 

@@ -49,7 +49,7 @@ struct FinishArgs {
   ColumnTerms column_terms;
   const RowTerms* row_terms;
   bool affine;  ///< some weight has a zero point
-  bool relu;
+  bool relu;    ///< of float output
 };
 
 struct QuantizeArgs {
@@ -57,6 +57,17 @@ struct QuantizeArgs {
   int32_t zero_point;
   int32_t quant_min;
   int32_t quant_max;
+};
+
+/// Where requantized sums go, and what is added to them before.
+struct RequantizeArgs {
+  QuantizeArgs quantize;  ///< relu is in its quant_min
+  uint8_t* out;           ///< that of the first row and column; gets the low 8 bits
+  int64_t out_stride;
+  const uint8_t* residual = nullptr;  ///< likewise, or null
+  int64_t residual_stride = 0;
+  float residual_multiplier = 0.0f;
+  int32_t residual_zero_point = 0;
 };
 
 struct LstmRow {
@@ -95,6 +106,7 @@ struct KernelTable {
   void (*accumulate)(const AccumulateArgs& args);
   void (*finish_float)(const FinishArgs& args, float* out, int64_t out_stride);
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
+  void (*finish_requantized)(const FinishArgs& args, const RequantizeArgs& to);
   /// NaNs do not count; the return value says whether there are any. An empty range gives +inf, -inf.
   bool (*min_max)(const float* x, int64_t n, float* min, float* max);
   /// Writes the low 8 bits and returns the sum of the integers modulo 2^32.

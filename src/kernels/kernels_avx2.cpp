@@ -53,9 +53,11 @@ void accumulate(const AccumulateArgs& args) {
   for (int64_t panel = 0; panel < args.panel_count; ++panel) {
     const int8_t* b = args.panels + panel * args.padded_k * kColumns;
     int32_t* sums = args.sums + panel * args.rows * kColumns;
-    for (int64_t row = 0; row < args.rows; row += kTileRows) {
-      const int64_t rows = args.rows - row < kTileRows ? args.rows - row : kTileRows;
+    int64_t row = 0;
+    for (int64_t left = (args.rows + kTileRows - 1) / kTileRows; left > 0; --left) {
+      const int64_t rows = (args.rows - row) / left;  // tiles of even height
       kTiles[rows - 1](args.a + row * args.a_stride, args.a_stride, b, args.padded_k, sums + row * kColumns);
+      row += rows;
     }
   }
 }

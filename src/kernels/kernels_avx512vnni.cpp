@@ -49,10 +49,12 @@ constexpr Tile kTiles[kTileRows] = {accumulate_tile<1, Panels>,  accumulate_tile
 void accumulate(const AccumulateArgs& args) {
   static_assert(kPanelGroup == 2);
   const Tile* tiles = args.panel_count == 2 ? kTiles<2> : kTiles<1>;
-  for (int64_t row = 0; row < args.rows; row += kTileRows) {
-    const int64_t rows = args.rows - row < kTileRows ? args.rows - row : kTileRows;
+  int64_t row = 0;
+  for (int64_t left = (args.rows + kTileRows - 1) / kTileRows; left > 0; --left) {
+    const int64_t rows = (args.rows - row) / left;  // tiles of even height
     tiles[rows - 1](args.a + row * args.a_stride, args.a_stride, args.panels, args.padded_k, args.sums + row * kColumns,
                     args.rows);
+    row += rows;
   }
 }
 

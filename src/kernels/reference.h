@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 
 // The arithmetic of docs/arithmetic.md in plain loops: the spec. The kernels do not call it; the tests compare every
 // ISA with it at zero tolerance.
@@ -30,11 +31,29 @@ inline float epilogue(int64_t sum, float scale, float weight_scale, float bias, 
 }
 
 /// Rounded and clamped in double, where nothing overflows on the way.
-inline int32_t quantize(float x, const AffineQParams& qparams) {
-  const float scaled = x * (1.0f / qparams.scale);
+inline int32_t quantize_scaled(float scaled, const AffineQParams& qparams) {
   if (std::isnan(scaled)) return qparams.quant_min;
   const double rounded = std::nearbyint(double{scaled}) + qparams.zero_point;
   return static_cast<int32_t>(std::clamp<double>(rounded, qparams.quant_min, qparams.quant_max));
+}
+
+inline int32_t quantize(float x, const AffineQParams& qparams) { return quantize_scaled(x * (1.0f / qparams.scale), qparams); }
+
+/// One number of a residual connection.
+struct ResidualValue {
+  int32_t q;
+  float scale;
+  int32_t zero_point;
+};
+
+/// The integer that a sum becomes in requantized output.
+inline int32_t requantize(int64_t sum, float scale, float weight_scale, float bias, const std::optional<ResidualValue>& residual,
+                          bool with_relu, AffineQParams out) {
+  const float inverse_scale = 1.0f / out.scale;
+  float y = std::fma(static_cast<float>(sum), scale * weight_scale * inverse_scale, bias * inverse_scale);
+  if (residual) y = std::fma(static_cast<float>(residual->q - residual->zero_point), residual->scale * inverse_scale, y);
+  if (with_relu) out.quant_min = std::clamp(out.zero_point, out.quant_min, out.quant_max);
+  return quantize_scaled(y, out);
 }
 
 inline float dequantize(int32_t q, const AffineQParams& qparams) {

@@ -18,6 +18,7 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .accumulate = accumulate,
       .finish_float = finish_float<Simd>,
       .finish_int32 = finish_int32<Simd>,
+      .finish_requantized = finish_requantized<Simd>,
       .min_max = min_max<Simd>,
       .quantize = quantize<Simd>,
       .dequantize_u8 = dequantize<Simd, uint8_t>,

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <octet/kernels/gemm.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <string_view>
+
+#include "kernels/check.h"
+#include "kernels/kernel_table.h"
+#include "kernels/quantize_args.h"
+
+// What products and convolutions have in common: checks, parameters of columns, and the product of a block of rows.
+
+namespace octet::kernels {
+
+static_assert(kColumns == PackedWeight::kPanelColumns);
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Where a part begins, if `size` items are cut into `parts` as evenly as can be.
+constexpr int64_t part_begin(int64_t size, int64_t parts, int64_t part) { return size * part / parts; }
+
+/// @param n      output channels
+/// @param depth  how many products make one sum
+inline void check_weight_qparams(const WeightQParams& qparams, int64_t n, int64_t depth, std::string_view function) {
+  if (!qparams.zero_point || n == 0) return;
+  check(depth <= PackedWeight::kMaxAffineDepth, function, ": with weight zero points k must be at most ",
+        PackedWeight::kMaxAffineDepth, ", got ", depth,
+        ": a longer sum may not fit int32; quantize the weights symmetrically");
+  for (int64_t c = 0; c < (qparams.per_channel ? n : 1); ++c) {
+    check(-128 <= qparams.zero_point[c] && qparams.zero_point[c] <= 127, function, ": weights' zero point ",
+          qparams.zero_point[c], " of channel ", c, " is not in -128 .. 127");
+  }
+}
+
+/// Checks and gathers what requantized output [rows][n] needs, from its first row and column on.
+template <class Quantized>
+RequantizeArgs requantize_args(const AffineQParams& qparams, const Epilogue& epilogue, Matrix<Quantized> out, int64_t n,
+                               std::string_view function) {
+  RequantizeArgs to{.quantize = quantize_args<Quantized>(qparams, function),
+                    .out = reinterpret_cast<uint8_t*>(out.data),
+                    .out_stride = out.stride};
+  if (epilogue.relu) {
+    to.quantize.quant_min = std::min(std::max(to.quantize.quant_min, qparams.zero_point), to.quantize.quant_max);
+  }
+  if (const Residual* residual = epilogue.residual) {
+    check(residual->scale > 0.0f && std::isfinite(residual->scale), function,
+          ": the residual's scale must be positive and finite, got ", residual->scale);
+    check(0 <= residual->zero_point && residual->zero_point <= 255, function, ": the residual's zero point ",
+          residual->zero_point, " is not in 0 .. 255");
+    check(residual->q.stride >= n, function, ": the residual's stride is ", residual->q.stride, ", which is less than its ", n,
+          " columns");
+    to.residual = residual->q.data;
+    to.residual_stride = residual->q.stride;
+    to.residual_multiplier = residual->scale * to.quantize.inverse_scale;
+    to.residual_zero_point = residual->zero_point;
+  }
+  return to;
+}
+
+/// The same from another row and column on.
+inline RequantizeArgs from(RequantizeArgs to, int64_t row, int64_t column) {
+  to.out += row * to.out_stride + column;
+  if (to.residual) to.residual += row * to.residual_stride + column;
+  return to;
+}
+
+/// A parameter of each column, whether its caller gave one for each, one for all, or none.
+template <class T>
+class PerColumn {
+ public:
+  PerColumn(const T* values, bool many, T absent) : values_(values && many ? values : nullptr) {
+    one_.fill(values && !many ? *values : absent);
+  }
+  /// The values of the panel that starts at that column.
+  const T* from(int64_t column) const { return values_ ? values_ + column : one_.data(); }
+
+ private:
+  const T* values_;
+  std::array<T, kColumns> one_;
+};
+
+/// The parameters of all output channels.
+struct Columns {
+  Columns(const WeightQParams& qparams, const Epilogue& epilogue)
+      : affine(qparams.zero_point),
+        zero_points(qparams.zero_point, qparams.per_channel, 0),
+        scales(qparams.scale, qparams.per_channel, 0.0f),
+        biases(epilogue.bias, true, 0.0f) {}
+
+  bool affine;
+  PerColumn<int32_t> zero_points;
+  PerColumn<float> scales, biases;
+};
+
+/// At most kRowBlock rows of activations.
+struct RowBlock {
+  Matrix<const uint8_t> q;
+  int64_t rows;
+  const RowTerms* terms;
+};
+
+inline int64_t panel_groups(const PackedWeight& weight) { return ceil_div(weight.panels(), kPanelGroup); }
+
+/// Multiplies a block of rows and a group of panels and calls `finish(args, column)` for each panel, which starts at that
+/// column of the weight. Its columns' parameters start at `first_channel`.
+template <class Finish>
+void multiply_block(const KernelTable& table, const RowBlock& block, const PackedWeight& weight, int64_t panel_group,
+                    const Columns& columns, int64_t first_channel, const Finish& finish) {
+  alignas(64) int32_t sums[kPanelGroup * kRowBlock * kColumns];
+  const int64_t first_panel = panel_group * kPanelGroup;
+  const int64_t panels = std::min(kPanelGroup, weight.panels() - first_panel);
+  table.accumulate({block.q.data, block.q.stride, block.rows, weight.panel(first_panel), panels, weight.padded_k(), sums});
+  for (int64_t panel = 0; panel < panels; ++panel) {
+    const int64_t column = (first_panel + panel) * kColumns;
+    const int64_t channel = first_channel + column;
+    finish(FinishArgs{.sums = sums + panel * block.rows * kColumns,
+                      .rows = block.rows,
+                      .columns = std::min(kColumns, weight.n() - column),
+                      .column_terms = {weight.column_sums() + column, columns.zero_points.from(channel),
+                                       columns.scales.from(channel), columns.biases.from(channel)},
+                      .row_terms = block.terms,
+                      .affine = columns.affine,
+                      .relu = false},
+           column);
+  }
+}
+
+}  // namespace octet::kernels
