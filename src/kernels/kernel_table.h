@@ -70,6 +70,31 @@ struct RequantizeArgs {
   int32_t residual_zero_point = 0;
 };
 
+/// Arithmetic between quantized numbers. Sums: a * a_multiplier + b * b_multiplier; products: a * b * a_multiplier.
+struct BinaryArgs {
+  float a_multiplier;
+  float b_multiplier;
+  int32_t a_zero_point;
+  int32_t b_zero_point;
+  QuantizeArgs out;  ///< the multipliers have its inverse_scale in them
+};
+
+struct IntegerSums {
+  int64_t sum;
+  int64_t sum_of_squares;
+};
+
+/// `y = fma(fma(float(q - center), scale, shift), weight, bias)`, then quantized.
+struct NormalizeArgs {
+  int32_t center;
+  float scale;
+  float shift;
+  const float* weight;
+  const float* bias;
+  bool one_channel;  ///< one weight and one bias for all elements, not one for each
+  QuantizeArgs out;
+};
+
 struct LstmRow {
   const float* x_gates;
   const float* h_gates;
@@ -113,6 +138,14 @@ struct KernelTable {
   int32_t (*quantize)(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q);
   void (*dequantize_u8)(const uint8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
   void (*dequantize_s8)(const int8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
+  void (*add_u8)(const uint8_t* a, const uint8_t* b, int64_t n, const BinaryArgs& args, uint8_t* out);
+  void (*add_s8)(const int8_t* a, const int8_t* b, int64_t n, const BinaryArgs& args, int8_t* out);
+  void (*multiply_u8)(const uint8_t* a, const uint8_t* b, int64_t n, const BinaryArgs& args, uint8_t* out);
+  void (*multiply_s8)(const int8_t* a, const int8_t* b, int64_t n, const BinaryArgs& args, int8_t* out);
+  void (*integer_sums_u8)(const uint8_t* q, int64_t n, IntegerSums* sums);
+  void (*integer_sums_s8)(const int8_t* q, int64_t n, IntegerSums* sums);
+  void (*normalize_u8)(const uint8_t* q, int64_t n, const NormalizeArgs& args, uint8_t* out);
+  void (*normalize_s8)(const int8_t* q, int64_t n, const NormalizeArgs& args, int8_t* out);
   void (*sigmoid)(const float* x, int64_t n, float* y);
   void (*tanh)(const float* x, int64_t n, float* y);
   void (*lstm_row)(const LstmRow& row, int64_t hidden);

@@ -1,10 +1,12 @@
 #pragma once
 
+#include "kernels/binary_impl.h"
 #include "kernels/elementwise_impl.h"
 #include "kernels/embedding_impl.h"
 #include "kernels/gemm_finish_impl.h"
 #include "kernels/half_impl.h"
 #include "kernels/kernel_table.h"
+#include "kernels/normalization_impl.h"
 #include "kernels/quantize_impl.h"
 #include "kernels/recurrent_impl.h"
 
@@ -23,6 +25,14 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .quantize = quantize<Simd>,
       .dequantize_u8 = dequantize<Simd, uint8_t>,
       .dequantize_s8 = dequantize<Simd, int8_t>,
+      .add_u8 = add_pairs<Simd, uint8_t>,
+      .add_s8 = add_pairs<Simd, int8_t>,
+      .multiply_u8 = multiply_pairs<Simd, uint8_t>,
+      .multiply_s8 = multiply_pairs<Simd, int8_t>,
+      .integer_sums_u8 = integer_sums<Simd, uint8_t>,
+      .integer_sums_s8 = integer_sums<Simd, int8_t>,
+      .normalize_u8 = normalize<Simd, uint8_t>,
+      .normalize_s8 = normalize<Simd, int8_t>,
       .sigmoid = sigmoid_all<Simd>,
       .tanh = tanh_all<Simd>,
       .lstm_row = lstm_row<Simd>,
