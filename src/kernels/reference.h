@@ -1,5 +1,6 @@
 #pragma once
 
+#include <octet/kernels/convolution.h>
 #include <octet/kernels/half.h>
 #include <octet/kernels/quantize.h>
 
@@ -58,6 +59,31 @@ inline int32_t requantize(int64_t sum, float scale, float weight_scale, float bi
 
 inline float dequantize(int32_t q, const AffineQParams& qparams) {
   return static_cast<float>(q - qparams.zero_point) * qparams.scale;
+}
+
+/// The element of the input, along one dimension, that an output meets with an element of the kernel; none in the padding.
+inline std::optional<int64_t> input_of_tap(const ConvolutionGeometry& g, size_t dimension, int64_t input_size, int64_t output,
+                                           int64_t kernel) {
+  const int64_t stride = g.stride[dimension], shift = kernel * g.dilation[dimension] - g.padding[dimension];
+  if (g.transposed && (output - shift) % stride != 0) return std::nullopt;  // output = input * stride + shift
+  const int64_t input = g.transposed ? (output - shift) / stride : output * stride + shift;
+  return 0 <= input && input < input_size ? std::optional(input) : std::nullopt;
+}
+
+/// The exact sum of an output channel of an output pixel. @param q  one image
+inline int64_t convolution_sum(const ConvolutionGeometry& g, const uint8_t* q, const Spatial& size, int64_t zero_point,
+                               const int8_t* weight, int64_t weight_zero_point, const Spatial& pixel, int64_t channel) {
+  const int64_t channels = g.in_channels / g.groups, first_channel = channel / (g.out_channels / g.groups) * channels;
+  int64_t sum = 0;
+  for (int64_t tap = 0; tap < g.taps(); ++tap) {
+    const auto d = input_of_tap(g, 0, size[0], pixel[0], tap / g.kernel[2] / g.kernel[1]);
+    const auto h = input_of_tap(g, 1, size[1], pixel[1], tap / g.kernel[2] % g.kernel[1]);
+    const auto w = input_of_tap(g, 2, size[2], pixel[2], tap % g.kernel[2]);
+    if (!d || !h || !w) continue;
+    sum += linear_sum(q + ((*d * size[1] + *h) * size[2] + *w) * g.in_channels + first_channel, zero_point,
+                      weight + (channel * g.taps() + tap) * channels, weight_zero_point, channels);
+  }
+  return sum;
 }
 
 /// The value of a half that is not NaN, from the definition of the format.

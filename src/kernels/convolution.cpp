@@ -1,0 +1,260 @@
+#include <octet/kernels/convolution.h>
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "kernels/check.h"
+#include "kernels/convolution_layout.h"
+#include "kernels/gemm_block.h"
+#include "kernels/kernel_table.h"
+#include "kernels/work.h"
+
+namespace octet::kernels {
+namespace {
+
+/// What one call computes.
+struct Call {
+  const ConvolutionInput& input;
+  const ConvolutionGeometry& geometry;
+  Spatial out_size;
+  const KernelTable& table;
+  Columns columns;
+  float scale;
+  RequantizeArgs to;
+};
+
+/// A phase's output pixel.
+struct Pixel {
+  int64_t image;
+  Spatial at;  ///< in the phase's own raster
+};
+
+/// The output pixels of a phase, image by image and row by row.
+class Raster {
+ public:
+  Raster(const Phase& phase, int64_t images, const Spatial& out_size) : phase_(phase), images_(images), out_size_(out_size) {
+    for (size_t i = 0; i < size_.size(); ++i) size_[i] = phase.axes[i].outputs(out_size[i]);
+  }
+
+  int64_t pixels() const { return images_ * size_[0] * size_[1] * size_[2]; }
+
+  Pixel pixel(int64_t index) const {
+    const int64_t row = index / size_[2], plane = row / size_[1];
+    return {plane / size_[0], {plane % size_[0], row % size_[1], index % size_[2]}};
+  }
+
+  void advance(Pixel& pixel) const {
+    for (size_t i = size_.size(); i-- > 0;) {
+      if (++pixel.at[i] < size_[i]) return;
+      pixel.at[i] = 0;
+    }
+    ++pixel.image;
+  }
+
+  /// How many of the next pixels, from this one on, are every `step`-th of the output.
+  int64_t run(const Pixel& pixel, int64_t limit) const {
+    const auto is_dense = [](const PhaseAxis& axis) { return axis.output_step == 1; };
+    return std::ranges::all_of(phase_.axes, is_dense) ? limit : std::min(limit, size_[2] - pixel.at[2]);
+  }
+  int64_t step() const { return phase_.axes[2].output_step; }
+
+  /// The pixel's index in the convolution's output.
+  int64_t output(const Pixel& pixel) const {
+    int64_t index = pixel.image;
+    for (size_t i = 0; i < size_.size(); ++i) index = index * out_size_[i] + phase_.axes[i].output(pixel.at[i]);
+    return index;
+  }
+
+ private:
+  const Phase& phase_;
+  int64_t images_;
+  Spatial out_size_, size_;
+};
+
+/// memcpy for a few bytes, without the call.
+void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
+  if (n > 256) {
+    std::memcpy(to, from, n);
+  } else if (n >= 16) {
+    for (int64_t i = 0; i < n - 16; i += 16) std::memcpy(to + i, from + i, 16);
+    std::memcpy(to + n - 16, from + n - 16, 16);
+  } else if (n >= 8) {
+    std::memcpy(to, from, 8);
+    std::memcpy(to + n - 8, from + n - 8, 8);
+  } else {
+    for (int64_t i = 0; i < n; ++i) to[i] = from[i];
+  }
+}
+
+/// Writes the group's channels of all taps of an output pixel side by side; zero points where there is padding.
+void gather(const Call& call, const Phase& phase, const Pixel& pixel, int64_t group, uint8_t* to) {
+  const ConvolutionInput& input = call.input;
+  const int64_t channels = call.geometry.in_channels, taken = channels / call.geometry.groups;
+  const auto& [depth, height, width] = phase.axes;
+  const TapRange depth_hits = depth.hits(pixel.at[0], input.size[0]);
+  const TapRange height_hits = height.hits(pixel.at[1], input.size[1]);
+  const TapRange width_hits = width.hits(pixel.at[2], input.size[2]);
+  const bool adjacent = taken == channels && width.tap_spacing == 1;
+  const auto pad = [&](int64_t taps) {
+    if (taps > 0) std::memset(to, input.zero_point, taps * taken);
+    to += taps * taken;
+  };
+  for (int64_t d = 0; d < depth.taps; ++d) {
+    for (int64_t h = 0; h < height.taps; ++h) {
+      if (d < depth_hits.begin || d >= depth_hits.end || h < height_hits.begin || h >= height_hits.end) {
+        pad(width.taps);
+        continue;
+      }
+      const int64_t row = (pixel.image * input.size[0] + depth.input(pixel.at[0], d)) * input.size[1] +
+                          height.input(pixel.at[1], h);
+      pad(width_hits.begin);
+      const uint8_t* from =
+          input.q + (row * input.size[2] + width.input(pixel.at[2], width_hits.begin)) * channels + group * taken;
+      const int64_t copies = adjacent ? 1 : width_hits.end - width_hits.begin;
+      const int64_t bytes = adjacent ? (width_hits.end - width_hits.begin) * taken : taken;
+      for (int64_t i = 0; i < copies; ++i, from += width.tap_spacing * channels, to += bytes) copy_bytes(to, from, bytes);
+      pad(width.taps - width_hits.end);
+    }
+  }
+}
+
+/// Rows of activations for some output pixels of a phase, and where their results go.
+class PixelBlock {
+ public:
+  PixelBlock(const Call& call, const Phase& phase, const Raster& raster)
+      : call_(call), phase_(phase), raster_(raster), depth_(phase.groups[0].k()), stride_(phase.groups[0].padded_k()) {
+    const ConvolutionGeometry& g = call.geometry;
+    in_place_ = g.taps() == 1 && g.stride == Spatial{1, 1, 1} && g.padding == Spatial{} && g.output_padding == Spatial{} &&
+                depth_ == stride_;
+    if (!in_place_) gathered_.resize(kRowBlock * stride_);
+  }
+
+  /// Takes the pixels [begin, end), at most kRowBlock.
+  void take(int64_t begin, int64_t end, int64_t group) {
+    block_ = {{gathered_.data(), stride_}, end - begin, terms_};
+    if (in_place_) block_.q = {call_.input.q + begin * call_.geometry.in_channels + group * depth_, call_.geometry.in_channels};
+    runs_ = 0;
+    int64_t run_end = 0;
+    Pixel pixel = raster_.pixel(begin);
+    for (int64_t row = 0; row < block_.rows; ++row, raster_.advance(pixel)) {
+      if (!in_place_) gather(call_, phase_, pixel, group, gathered_.data() + row * stride_);
+      terms_[row] = {call_.input.zero_point, 0, call_.scale};
+      if (call_.columns.affine) {
+        const int32_t sum = std::accumulate(block_.q.row(row), block_.q.row(row) + depth_, int32_t{0});
+        terms_[row].centered_sum = sum - call_.input.zero_point * static_cast<int32_t>(depth_);
+      }
+      if (row == run_end) {
+        const int64_t rows = raster_.run(pixel, block_.rows - row);
+        run_[runs_++] = {row, rows, raster_.output(pixel)};
+        run_end += rows;
+      }
+    }
+  }
+
+  const RowBlock& rows() const { return block_; }
+
+  /// Requantizes a panel's sums into the output, where it starts at that channel.
+  void finish(const FinishArgs& args, int64_t channel) const {
+    for (int64_t i = 0; i < runs_; ++i) {
+      const auto [row, rows, output] = run_[i];
+      FinishArgs part = args;
+      part.sums += row * kColumns;
+      part.rows = rows;
+      part.row_terms += row;
+      RequantizeArgs to = from(call_.to, output, channel);
+      to.out_stride *= raster_.step();
+      to.residual_stride *= raster_.step();
+      call_.table.finish_requantized(part, to);
+    }
+  }
+
+ private:
+  /// Rows of the block whose results are evenly spaced.
+  struct Run {
+    int64_t row, rows;
+    int64_t output;  ///< of the first
+  };
+
+  const Call& call_;
+  const Phase& phase_;
+  const Raster& raster_;
+  int64_t depth_, stride_;
+  bool in_place_;  ///< the input's pixels are the rows
+  std::vector<uint8_t> gathered_;
+  RowTerms terms_[kRowBlock];
+  Run run_[kRowBlock];
+  int64_t runs_ = 0;
+  RowBlock block_{};
+};
+
+/// Cuts a phase into blocks of pixels times groups of channels times groups of panels. A thread gathers a block's pixels once
+/// for all the panels it is given.
+void run_phase(const Call& call, const Phase& phase, ParallelFor parallel_for) {
+  const Raster raster(phase, call.input.batch, call.out_size);
+  const int64_t pixels = raster.pixels(), row_blocks = ceil_div(pixels, kRowBlock);
+  const int64_t groups = call.geometry.groups, panel_groups_of_group = panel_groups(phase.groups[0]);
+  const int64_t group_channels = call.geometry.out_channels / groups;
+  const int64_t block_work = std::min(pixels, kRowBlock) * kPanelGroup * kColumns * phase.groups[0].padded_k();
+  const int64_t grain_size = items_per_task(kMacsPerTask, block_work);
+
+  parallel_for(0, row_blocks * groups * panel_groups_of_group, grain_size, [&](int64_t begin, int64_t end) {
+    PixelBlock block(call, phase, raster);
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t panel_group = item % panel_groups_of_group, group = item / panel_groups_of_group % groups;
+      if (item == begin || panel_group == 0) {
+        const int64_t row_block = item / panel_groups_of_group / groups;
+        block.take(part_begin(pixels, row_blocks, row_block), part_begin(pixels, row_blocks, row_block + 1), group);
+      }
+      const int64_t first_channel = group * group_channels;
+      multiply_block(call.table, block.rows(), phase.groups[group], panel_group, call.columns, first_channel,
+                     [&](const FinishArgs& args, int64_t column) { block.finish(args, first_channel + column); });
+    }
+  });
+}
+
+void check_input(const ConvolutionInput& input, const ConvolutionGeometry& geometry, const Spatial& out_size) {
+  check(input.batch >= 0, "convolution: the batch must not be negative, got ", input.batch);
+  check(0 <= input.zero_point && input.zero_point <= 255, "convolution: the input's zero point ", input.zero_point,
+        " is not in 0 .. 255");
+  for (size_t i = 0; i < out_size.size(); ++i) {
+    const auto& [depth, height, width] = input.size;
+    check(input.size[i] >= 1 && out_size[i] >= 1, "convolution: an input of ", depth, " x ", height, " x ", width,
+          " is too small: dimension ", i, " of the output would be ", out_size[i], " (kernel ", geometry.kernel[i], ", padding ",
+          geometry.padding[i], ", dilation ", geometry.dilation[i], ")");
+  }
+}
+
+template <class Quantized>
+void run(const ConvolutionInput& input, const PackedConvolution& weight, const WeightQParams& weight_qparams,
+         const Epilogue& epilogue, const AffineQParams& out_qparams, Quantized* out, ParallelFor parallel_for) {
+  const ConvolutionGeometry& geometry = weight.geometry();
+  const Spatial out_size = geometry.output_size(input.size);
+  check_input(input, geometry, out_size);
+  check(weight_qparams.scale, "convolution: weights have no scale");
+  check_weight_qparams(weight_qparams, geometry.out_channels, weight.depth(), "convolution");
+  const Matrix<Quantized> rows{out, geometry.out_channels};
+  const Call call{input,
+                  geometry,
+                  out_size,
+                  kernels(),
+                  Columns(weight_qparams, epilogue),
+                  input.scale,
+                  requantize_args(out_qparams, epilogue, rows, geometry.out_channels, "convolution")};
+  for (const Phase& phase : weight.layout().phases) run_phase(call, phase, parallel_for);
+}
+
+}  // namespace
+
+void convolution(const ConvolutionInput& input, const PackedConvolution& weight, const WeightQParams& weight_qparams,
+                 const Epilogue& epilogue, const AffineQParams& out_qparams, uint8_t* out, ParallelFor parallel_for) {
+  run(input, weight, weight_qparams, epilogue, out_qparams, out, parallel_for);
+}
+
+void convolution(const ConvolutionInput& input, const PackedConvolution& weight, const WeightQParams& weight_qparams,
+                 const Epilogue& epilogue, const AffineQParams& out_qparams, int8_t* out, ParallelFor parallel_for) {
+  run(input, weight, weight_qparams, epilogue, out_qparams, out, parallel_for);
+}
+
+}  // namespace octet::kernels

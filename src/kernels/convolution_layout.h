@@ -1,0 +1,50 @@
+#pragma once
+
+#include <octet/kernels/convolution.h>
+#include <octet/kernels/packed_weight.h>
+
+#include <array>
+#include <vector>
+
+namespace octet::kernels {
+
+/// Taps in a row: [begin, end).
+struct TapRange {
+  int64_t begin, end;
+};
+
+/// Which taps make the outputs of a phase, along one dimension. The phase's output j is that of the convolution at
+/// `output_first + j * output_step`. Its tap t reads the input at `input_first + j * input_step + t * tap_spacing`, and is the
+/// kernel's element `kernel_first + t * kernel_step`.
+struct PhaseAxis {
+  int64_t output_first, output_step;
+  int64_t input_first, input_step;
+  int64_t taps, tap_spacing;
+  int64_t kernel_first, kernel_step;
+
+  int64_t outputs(int64_t output_size) const { return (output_size - output_first + output_step - 1) / output_step; }
+  int64_t output(int64_t j) const { return output_first + j * output_step; }
+  int64_t input(int64_t j, int64_t tap) const { return input_first + j * input_step + tap * tap_spacing; }
+  int64_t kernel(int64_t tap) const { return kernel_first + tap * kernel_step; }
+
+  /// The taps of output j that read an element of the input rather than its padding.
+  TapRange hits(int64_t j, int64_t input_size) const;
+};
+
+/// Outputs that use the same taps. An ordinary convolution is one phase. In a transposed one outputs that are a stride apart
+/// meet the inputs with the same elements of the kernel, and other outputs with others: it has as many phases as a stride
+/// has steps, each of them an ordinary convolution of stride 1 with a part of the kernel.
+struct Phase {
+  std::array<PhaseAxis, 3> axes;
+  /// For each group: its output channels times the taps, in the order of the axes, times its input channels.
+  std::vector<PackedWeight> groups;
+
+  int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
+};
+
+struct PackedConvolution::Layout {
+  ConvolutionGeometry geometry;
+  std::vector<Phase> phases;
+};
+
+}  // namespace octet::kernels

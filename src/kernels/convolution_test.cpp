@@ -1,0 +1,417 @@
+#include <octet/kernels/convolution.h>
+#include <octet/kernels/packed_weight.h>
+
+#include "kernels/reference.h"
+#include "kernels/test_support.h"
+
+namespace octet::kernels {
+namespace {
+
+using test::error_of;
+using test::for_each_isa;
+using test::GuardedArray;
+using test::Random;
+using test::random_floats;
+using test::random_integers;
+
+enum class Fill { random, all_255_times_127, all_255_times_minus_128, all_0_times_127 };
+
+struct Options {
+  ConvolutionGeometry geometry;
+  int64_t batch = 1;
+  Spatial size{1, 1, 1};
+  bool per_channel = true, affine = false, bias = true, relu = false, residual = false;
+  std::optional<int32_t> zero_point{};
+  Fill fill = Fill::random;
+};
+
+std::string text(const Spatial& s) {
+  return std::to_string(s[0]) + "x" + std::to_string(s[1]) + "x" + std::to_string(s[2]);
+}
+
+/// One convolution: guarded inputs, and the reference's answers.
+struct Problem {
+  explicit Problem(const Options& o)
+      : options(o),
+        g(o.geometry),
+        out_size(g.output_size(o.size)),
+        pixels(out_size[0] * out_size[1] * out_size[2]),
+        image(o.size[0] * o.size[1] * o.size[2] * g.in_channels),
+        random(static_cast<uint32_t>(image * 101 + g.out_channels * 7 + g.taps())),
+        weight(random_integers<int8_t>(random, g.out_channels * g.taps() * (g.in_channels / g.groups), -128, 127)),
+        q(random_integers<uint8_t>(random, o.batch * image, 0, 255)),
+        zero_point(o.zero_point.value_or(static_cast<int32_t>(random() % 256))),
+        weight_scale(random_floats(random, o.per_channel ? g.out_channels : 1, 0.001f, 0.1f)),
+        weight_zero_point(random_integers<int32_t>(random, o.per_channel ? g.out_channels : 1, -128, 127)),
+        bias(random_floats(random, g.out_channels, -10.0f, 10.0f)),
+        residual(random_integers<uint8_t>(random, o.batch * pixels * g.out_channels, 0, 255)) {
+    if (o.fill != Fill::random) {
+      std::fill_n(q.data(), q.size(), static_cast<uint8_t>(o.fill == Fill::all_0_times_127 ? 0 : 255));
+      std::fill(weight.begin(), weight.end(), static_cast<int8_t>(o.fill == Fill::all_255_times_minus_128 ? -128 : 127));
+    }
+    // A scale with which some results clamp, but most do not.
+    float largest = 1e-3f;
+    for (int64_t i = 0; i < o.batch * pixels * g.out_channels; ++i) {
+      const int64_t channel = i % g.out_channels, pixel = i / g.out_channels % pixels;
+      const Spatial at{pixel / out_size[2] / out_size[1], pixel / out_size[2] % out_size[1], pixel % out_size[2]};
+      sums.push_back(reference::convolution_sum(g, q.data() + i / g.out_channels / pixels * image, o.size, zero_point,
+                                                weight.data(), o.affine ? weight_zero_point[of(channel)] : 0, at, channel));
+      largest = std::max(largest, std::abs(static_cast<float>(sums.back()) * scale * weight_scale[of(channel)]));
+    }
+    out_scale = largest / 150.0f;
+    residual_of_epilogue = {{residual.data(), g.out_channels}, out_scale * 0.6f, 130};
+  }
+
+  int64_t of(int64_t channel) const { return options.per_channel ? channel : 0; }
+
+  ConvolutionInput input() const { return {q.data(), options.batch, options.size, scale, zero_point}; }
+  WeightQParams weight_qparams() const {
+    return {weight_scale.data(), options.per_channel, options.affine ? weight_zero_point.data() : nullptr};
+  }
+  Epilogue epilogue() const {
+    return {options.bias ? bias.data() : nullptr, options.relu, options.residual ? &residual_of_epilogue : nullptr};
+  }
+  template <class Quantized>
+  AffineQParams out_qparams() const {
+    constexpr int32_t kLowest = std::numeric_limits<Quantized>::min();
+    return {out_scale, kLowest + 110, kLowest, std::numeric_limits<Quantized>::max()};
+  }
+
+  template <class Quantized>
+  std::vector<Quantized> expected() const {
+    std::vector<Quantized> result;
+    for (int64_t i = 0; i < static_cast<int64_t>(sums.size()); ++i) {
+      const int64_t channel = i % g.out_channels;
+      std::optional<reference::ResidualValue> addend;
+      if (options.residual) addend = {residual[i], residual_of_epilogue.scale, residual_of_epilogue.zero_point};
+      result.push_back(static_cast<Quantized>(
+          reference::requantize(sums[i], scale, weight_scale[of(channel)], options.bias ? bias[channel] : 0.0f, addend,
+                                options.relu, out_qparams<Quantized>())));
+    }
+    return result;
+  }
+
+  template <class Quantized>
+  void expect_exact(const PackedConvolution& packed, ParallelFor parallel_for = serial_for) const {
+    const GuardedArray<Quantized> out(static_cast<int64_t>(sums.size()));
+    convolution(input(), packed, weight_qparams(), epilogue(), out_qparams<Quantized>(), out.data(), parallel_for);
+    ASSERT_EQ(out.values(), expected<Quantized>()) << describe();
+  }
+
+  std::string describe() const {
+    return std::to_string(g.in_channels) + " -> " + std::to_string(g.out_channels) + " channels, " + std::to_string(g.groups) +
+           " groups, kernel " + text(g.kernel) + ", stride " + text(g.stride) + ", padding " + text(g.padding) + ", dilation " +
+           text(g.dilation) + (g.transposed ? ", transposed, output padding " + text(g.output_padding) : "") + ", input " +
+           std::to_string(options.batch) + " of " + text(options.size) + (options.affine ? ", affine" : "");
+  }
+
+  Options options;
+  ConvolutionGeometry g;
+  Spatial out_size;
+  int64_t pixels, image;
+  Random random;
+  std::vector<int8_t> weight;
+  GuardedArray<uint8_t> q;
+  float scale = 0.037f;
+  int32_t zero_point;
+  GuardedArray<float> weight_scale;
+  GuardedArray<int32_t> weight_zero_point;
+  GuardedArray<float> bias;
+  GuardedArray<uint8_t> residual;
+  std::vector<int64_t> sums;
+  float out_scale = 1.0f;
+  Residual residual_of_epilogue;
+};
+
+void expect_exact_everywhere(const Options& options) {
+  const Problem problem(options);
+  const PackedConvolution packed(problem.weight.data(), options.geometry);
+  for_each_isa([&] {
+    problem.expect_exact<uint8_t>(packed);
+    problem.expect_exact<int8_t>(packed);
+  });
+}
+
+const std::vector<int64_t> kChannels{1, 3, 5, 8, 17, 33};
+
+TEST(Convolution, IsExactForEveryNumberOfChannels) {
+  for (const int64_t in : kChannels) {
+    for (const int64_t out : kChannels) {
+      expect_exact_everywhere({.geometry = {.in_channels = in, .out_channels = out, .kernel = {1, 3, 3}, .padding = {0, 1, 1}},
+                               .batch = 2,
+                               .size = {1, 5, 7}});
+    }
+  }
+}
+
+TEST(Convolution, IsExactForEveryGeometryOfAPlane) {
+  for (const int64_t kernel : {1, 2, 3, 5}) {
+    for (const int64_t stride : {1, 2, 3}) {
+      for (const int64_t padding : {0, 1, 3}) {
+        for (const int64_t dilation : {1, 2}) {
+          for (const int64_t groups : {1, 2, 6}) {
+            // Height and width differ in everything.
+            const ConvolutionGeometry g{.in_channels = 6,
+                                        .out_channels = 12,
+                                        .groups = groups,
+                                        .kernel = {1, kernel, 3},
+                                        .stride = {1, stride, 4 - stride},
+                                        .padding = {0, padding, 1},
+                                        .dilation = {1, dilation, 3 - dilation}};
+            const Spatial size{1, 9, 8};
+            if (g.output_size(size)[1] < 1) continue;
+            expect_exact_everywhere({.geometry = g, .size = size, .relu = padding == 1, .residual = stride == 2});
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST(Convolution, IsExactInOneAndThreeDimensions) {
+  for (const bool transposed : {false, true}) {
+    for (const int64_t stride : {1, 2}) {
+      for (const int64_t groups : {1, 3}) {
+        ConvolutionGeometry line{.in_channels = 9,
+                                 .out_channels = 6,
+                                 .groups = groups,
+                                 .kernel = {1, 1, 4},
+                                 .stride = {1, 1, stride},
+                                 .padding = {0, 0, 2},
+                                 .transposed = transposed};
+        expect_exact_everywhere({.geometry = line, .batch = 3, .size = {1, 1, 60}});
+        ConvolutionGeometry volume{.in_channels = 9,
+                                   .out_channels = 6,
+                                   .groups = groups,
+                                   .kernel = {2, 3, 2},
+                                   .stride = {stride, 1, 2},
+                                   .padding = {1, 1, 0},
+                                   .dilation = {2, 1, 1},
+                                   .transposed = transposed};
+        expect_exact_everywhere({.geometry = volume, .batch = 2, .size = {5, 4, 6}, .affine = stride == 2});
+      }
+    }
+  }
+}
+
+TEST(Convolution, IsExactForEveryTransposedGeometry) {
+  for (const int64_t kernel : {1, 2, 3, 4}) {
+    for (const int64_t stride : {1, 2, 3, 6}) {
+      for (const int64_t padding : {0, 1}) {
+        for (const int64_t dilation : {1, 2, 3}) {
+          for (const int64_t output_padding : {0, 1}) {
+            const ConvolutionGeometry g{.in_channels = 8,
+                                        .out_channels = 10,
+                                        .groups = kernel == 3 ? 2 : 1,
+                                        .kernel = {1, 3, kernel},
+                                        .stride = {1, 2, stride},
+                                        .padding = {0, 1, padding},
+                                        .dilation = {1, 1, dilation},
+                                        .transposed = true,
+                                        .output_padding = {0, 1, output_padding}};
+            const Spatial size{1, 3, 4};
+            if (g.output_size(size)[2] < 1) continue;
+            expect_exact_everywhere({.geometry = g, .batch = 2, .size = size, .affine = dilation == 2, .residual = stride == 2});
+          }
+        }
+      }
+    }
+  }
+  // Outputs of one pixel, whose images lie closer than a stride.
+  const ConvolutionGeometry single{.in_channels = 3, .out_channels = 4, .stride = {2, 2, 2}, .transposed = true};
+  expect_exact_everywhere({.geometry = single, .batch = 5});
+}
+
+TEST(Convolution, ReadsPixelsInPlaceWhereOneTapAllowsIt) {
+  for (const int64_t in : {8, 64, 65}) {
+    for (const int64_t stride : {1, 2}) {
+      for (const bool affine : {false, true}) {
+        const ConvolutionGeometry g{.in_channels = in, .out_channels = 40, .stride = {1, stride, stride}};
+        expect_exact_everywhere({.geometry = g, .batch = 2, .size = {1, 7, 9}, .affine = affine});
+        ConvolutionGeometry grouped = g;
+        grouped.in_channels = 2 * in;
+        grouped.groups = 2;
+        expect_exact_everywhere({.geometry = grouped, .batch = 2, .size = {1, 7, 9}, .affine = affine});
+      }
+    }
+  }
+}
+
+/// Small problems of each kind: one group, several, one for each channel, transposed.
+std::vector<ConvolutionGeometry> all_kinds() {
+  const ConvolutionGeometry whole{.in_channels = 12, .out_channels = 12, .kernel = {1, 3, 3}, .padding = {0, 1, 1}};
+  ConvolutionGeometry grouped = whole, depthwise = whole, transposed = whole;
+  grouped.groups = 3;
+  depthwise.groups = 12;
+  transposed.transposed = true;
+  transposed.stride = {1, 2, 2};
+  return {whole, grouped, depthwise, transposed};
+}
+
+TEST(Convolution, IsExactForEveryKindOfQParams) {
+  for (const ConvolutionGeometry& g : all_kinds()) {
+    for (int flags = 0; flags < 32; ++flags) {
+      expect_exact_everywhere({.geometry = g,
+                               .size = {1, 6, 5},
+                               .per_channel = (flags & 1) != 0,
+                               .affine = (flags & 2) != 0,
+                               .bias = (flags & 4) != 0,
+                               .relu = (flags & 8) != 0,
+                               .residual = (flags & 16) != 0});
+    }
+  }
+}
+
+TEST(Convolution, DoesNotSaturate) {
+  for (const ConvolutionGeometry& g : all_kinds()) {
+    for (const Fill fill : {Fill::all_255_times_127, Fill::all_255_times_minus_128, Fill::all_0_times_127}) {
+      for (const int32_t zero_point : {0, 255}) {
+        for (const bool affine : {false, true}) {
+          expect_exact_everywhere(
+              {.geometry = g, .size = {1, 8, 11}, .affine = affine, .bias = false, .zero_point = zero_point, .fill = fill});
+        }
+      }
+    }
+  }
+}
+
+TEST(Convolution, DoesNotDependOnThreads) {
+  for (const ConvolutionGeometry& g : all_kinds()) {
+    const Problem problem({.geometry = g, .batch = 3, .size = {1, 13, 9}, .affine = true, .residual = true});
+    const PackedConvolution packed(problem.weight.data(), g);
+    for_each_isa([&] { problem.expect_exact<uint8_t>(packed, test::three_threads_for); });
+  }
+}
+
+TEST(Convolution, GivesAnImageTheSameResultInEveryBatch) {
+  for (const ConvolutionGeometry& g : all_kinds()) {
+    const Problem problem({.geometry = g, .batch = 4, .size = {1, 5, 7}});
+    const PackedConvolution packed(problem.weight.data(), g);
+    const std::vector<int8_t> expected = problem.expected<int8_t>();
+    const int64_t image = problem.pixels * g.out_channels;
+    for_each_isa([&] {
+      for (int64_t i = 0; i < 4; ++i) {
+        ConvolutionInput alone = problem.input();
+        alone.batch = 1;
+        alone.q += i * problem.image;
+        std::vector<int8_t> out(image);
+        convolution(alone, packed, problem.weight_qparams(), problem.epilogue(), problem.out_qparams<int8_t>(), out.data());
+        ASSERT_EQ(out, (std::vector<int8_t>(expected.begin() + i * image, expected.begin() + (i + 1) * image)));
+      }
+    });
+  }
+}
+
+TEST(Convolution, GivesTheResultComputedByHand) {
+  // Pixels (1, 2, 3) - 1 under the kernel (1, 10, 100), padded with a zero on both sides: 0 + 100, 0 + 10 + 200, 1 + 20.
+  const std::vector<uint8_t> q{1, 2, 3};
+  const std::vector<int8_t> weight{1, 10, 100};
+  const float one = 1.0f;
+  const ConvolutionInput input{.q = q.data(), .batch = 1, .size = {1, 1, 3}, .zero_point = 1};
+  const ConvolutionGeometry g{.kernel = {1, 1, 3}, .padding = {0, 0, 1}};
+  for_each_isa([&] {
+    std::vector<uint8_t> out(3);
+    convolution(input, PackedConvolution(weight.data(), g), {.scale = &one}, {}, {.zero_point = 3}, out.data());
+    EXPECT_EQ(out, (std::vector<uint8_t>{103, 213, 24}));
+  });
+  // Transposed, stride 2: pixel i brings the kernel to outputs 2 i - 1, 2 i, 2 i + 1: 0 * 10, 0 * 100 + 1, 10, 100 + 2, 20.
+  const ConvolutionGeometry transposed{.kernel = {1, 1, 3}, .stride = {1, 1, 2}, .padding = {0, 0, 1}, .transposed = true};
+  for_each_isa([&] {
+    std::vector<uint8_t> out(5);
+    convolution(input, PackedConvolution(weight.data(), transposed), {.scale = &one}, {}, {.zero_point = 3}, out.data());
+    EXPECT_EQ(out, (std::vector<uint8_t>{3, 4, 13, 105, 23}));
+  });
+}
+
+TEST(Convolution, HandlesAnEmptyBatch) {
+  const int8_t weight = 1;
+  const float one = 1.0f;
+  for_each_isa([&] {
+    convolution({.size = {1, 2, 2}}, PackedConvolution(&weight, {}), {.scale = &one}, {}, {}, static_cast<uint8_t*>(nullptr));
+  });
+}
+
+TEST(Convolution, NamesWhatIsWrongWithItsArguments) {
+  const std::vector<int8_t> weight(9);
+  const PackedConvolution packed(weight.data(), {.kernel = {1, 3, 3}});
+  const std::vector<uint8_t> q(16);
+  const float scale = 1.0f;
+  const int32_t weight_zero_point = 128;
+  const auto run = [&](const ConvolutionInput& input, const WeightQParams& qparams, const AffineQParams& out_qparams = {}) {
+    return error_of([&] {
+      uint8_t out[4];
+      convolution(input, packed, qparams, {}, out_qparams, out);
+    });
+  };
+  EXPECT_EQ(run({.q = q.data(), .batch = 1, .size = {1, 2, 4}}, {&scale}),
+            "convolution: an input of 1 x 2 x 4 is too small: dimension 1 of the output would be 0 (kernel 3, padding 0, "
+            "dilation 1)");
+  EXPECT_EQ(run({.q = q.data(), .batch = -1, .size = {1, 4, 4}}, {&scale}),
+            "convolution: the batch must not be negative, got -1");
+  EXPECT_EQ(run({.q = q.data(), .batch = 1, .size = {1, 4, 4}, .zero_point = 256}, {&scale}),
+            "convolution: the input's zero point 256 is not in 0 .. 255");
+  EXPECT_EQ(run({.q = q.data(), .batch = 1, .size = {1, 4, 4}}, {}), "convolution: weights have no scale");
+  EXPECT_EQ(run({.q = q.data(), .batch = 1, .size = {1, 4, 4}}, {&scale, false, &weight_zero_point}),
+            "convolution: weights' zero point 128 of channel 0 is not in -128 .. 127");
+  EXPECT_EQ(run({.q = q.data(), .batch = 1, .size = {1, 4, 4}}, {&scale}, {.scale = -1.0f}),
+            "convolution: scale must be positive and finite, got -1");
+}
+
+TEST(ConvolutionGeometry, GivesTheSizeOfTheOutput) {
+  const ConvolutionGeometry g{.kernel = {1, 3, 7}, .stride = {1, 2, 2}, .padding = {0, 1, 3}, .dilation = {1, 2, 1}};
+  EXPECT_EQ(g.output_size({4, 10, 224}), (Spatial{4, 4, 112}));
+  EXPECT_EQ(g.output_size({4, 2, 224})[1], 0);  // 4 padded elements under 5: nothing, whatever the stride
+  ConvolutionGeometry transposed = g;
+  transposed.transposed = true;
+  transposed.output_padding = {0, 1, 1};
+  EXPECT_EQ(transposed.output_size({4, 10, 112}), (Spatial{4, 22, 224}));
+}
+
+TEST(PackedConvolution, UnpacksToWhatWasPacked) {
+  std::vector<ConvolutionGeometry> geometries = all_kinds();
+  geometries.push_back({.in_channels = 6, .out_channels = 4, .groups = 2, .kernel = {2, 3, 5}, .dilation = {1, 2, 3}});
+  geometries.push_back({.in_channels = 6,
+                        .out_channels = 4,
+                        .groups = 2,
+                        .kernel = {2, 3, 5},
+                        .stride = {4, 2, 3},
+                        .dilation = {1, 2, 2},
+                        .transposed = true});
+  Random random(9);
+  for (const ConvolutionGeometry& g : geometries) {
+    const auto weight = random_integers<int8_t>(random, g.out_channels * g.taps() * (g.in_channels / g.groups), -128, 127);
+    const PackedConvolution packed(weight.data(), g);
+    std::vector<int8_t> unpacked(weight.size());
+    packed.unpack(unpacked.data());
+    EXPECT_EQ(unpacked, weight);
+    EXPECT_EQ(packed.geometry(), g);
+    EXPECT_EQ(packed.depth(), g.taps() * (g.in_channels / g.groups));
+    EXPECT_GE(packed.bytes(), static_cast<int64_t>(weight.size()));
+  }
+}
+
+TEST(PackedConvolution, RefusesShapesThatMakeNoSense) {
+  const auto error = [](const ConvolutionGeometry& g) { return error_of([&] { PackedConvolution(nullptr, g); }); };
+  EXPECT_EQ(error({.in_channels = 0}),
+            "PackedConvolution: channels and groups must be positive, got 0 input channels, 1 output channels, 1 groups");
+  EXPECT_EQ(error({.in_channels = 4, .out_channels = 6, .groups = 4}),
+            "PackedConvolution: 4 groups do not divide 4 input channels and 6 output channels");
+  EXPECT_EQ(error({.kernel = {1, 0, 3}}), "PackedConvolution: the kernel's sizes must be at least 1, got 1 x 0 x 3");
+  EXPECT_EQ(error({.stride = {1, 1, 0}}), "PackedConvolution: strides must be at least 1, got 1 x 1 x 0");
+  EXPECT_EQ(error({.padding = {0, -1, 0}}), "PackedConvolution: paddings must be at least 0, got 0 x -1 x 0");
+  EXPECT_EQ(error({.dilation = {0, 1, 1}}), "PackedConvolution: dilations must be at least 1, got 0 x 1 x 1");
+  EXPECT_EQ(error({.output_padding = {0, 0, 1}}), "PackedConvolution: only transposed convolutions have an output padding");
+  EXPECT_EQ(error({.in_channels = 7311, .kernel = {1, 3, 3}}),
+            "PackedConvolution: a sum has 65799 products (9 taps of 7311 channels), but only 65793 products of 8-bit integers "
+            "always fit int32; split the layer along its inputs");
+}
+
+TEST(PackedConvolution, CountsItsBytes) {
+  // Two panels of 9 taps times 8 channels, and a column sum for each of their 32 columns.
+  const std::vector<int8_t> weight(20 * 9 * 8);
+  EXPECT_EQ(PackedConvolution(weight.data(), {.in_channels = 8, .out_channels = 20, .kernel = {1, 3, 3}}).bytes(),
+            2 * 16 * 72 + 32 * 4);
+}
+
+}  // namespace
+}  // namespace octet::kernels

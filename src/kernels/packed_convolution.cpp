@@ -1,0 +1,159 @@
+#include <octet/kernels/convolution.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string_view>
+
+#include "kernels/check.h"
+#include "kernels/convolution_layout.h"
+
+namespace octet::kernels {
+namespace {
+
+void check_at_least(int64_t bound, const Spatial& sizes, std::string_view what) {
+  for (const int64_t size : sizes) {
+    check(size >= bound, "PackedConvolution: ", what, " must be at least ", bound, ", got ", sizes[0], " x ", sizes[1], " x ",
+          sizes[2]);
+  }
+}
+
+void check_geometry(const ConvolutionGeometry& g) {
+  check(g.in_channels >= 1 && g.out_channels >= 1 && g.groups >= 1,
+        "PackedConvolution: channels and groups must be positive, got ", g.in_channels, " input channels, ", g.out_channels,
+        " output channels, ", g.groups, " groups");
+  check(g.in_channels % g.groups == 0 && g.out_channels % g.groups == 0, "PackedConvolution: ", g.groups,
+        " groups do not divide ", g.in_channels, " input channels and ", g.out_channels, " output channels");
+  check_at_least(1, g.kernel, "the kernel's sizes");
+  check_at_least(1, g.stride, "strides");
+  check_at_least(1, g.dilation, "dilations");
+  check_at_least(0, g.padding, "paddings");
+  check_at_least(0, g.output_padding, "output paddings");
+  check(g.transposed || g.output_padding == Spatial{}, "PackedConvolution: only transposed convolutions have an output padding");
+  const int64_t depth = g.taps() * (g.in_channels / g.groups);
+  check(depth <= PackedWeight::kMaxDepth, "PackedConvolution: a sum has ", depth, " products (", g.taps(), " taps of ",
+        g.in_channels / g.groups, " channels), but only ", PackedWeight::kMaxDepth,
+        " products of 8-bit integers always fit int32; split the layer along its inputs");
+}
+
+/// The phases along one dimension.
+std::vector<PhaseAxis> phase_axes(const ConvolutionGeometry& g, size_t dimension) {
+  const int64_t kernel = g.kernel[dimension], stride = g.stride[dimension];
+  const int64_t padding = g.padding[dimension], dilation = g.dilation[dimension];
+  if (!g.transposed) return {{0, 1, -padding, stride, kernel, dilation, 0, 1}};
+  // Element k of the kernel brings input i to output i * stride - padding + k * dilation. So it serves output
+  // `first + j * stride` if it divides first + padding - k * dilation by the stride, and every `step`-th element does then.
+  // Taken backwards, the elements meet the inputs in their order.
+  std::vector<PhaseAxis> axes;
+  const int64_t divisor = std::gcd(stride, dilation), step = stride / divisor;
+  for (int64_t first = 0; first < stride; ++first) {
+    const auto numerator = [&](int64_t k) { return first + padding - k * dilation; };
+    int64_t last = kernel - 1;
+    while (last >= 0 && last >= kernel - step && numerator(last) % stride != 0) --last;
+    const bool any = last >= 0 && numerator(last) % stride == 0;
+    axes.push_back({first, stride, any ? numerator(last) / stride : 0, 1, any ? last / step + 1 : 0, dilation / divisor,
+                    any ? last : 0, -step});
+  }
+  return axes;
+}
+
+/// Calls `visit(tap, kernel's element)` for each tap of a phase, in their order.
+template <class Visit>
+void for_each_tap(const Phase& phase, const Spatial& kernel, const Visit& visit) {
+  const auto& [depth, height, width] = phase.axes;
+  int64_t tap = 0;
+  for (int64_t d = 0; d < depth.taps; ++d) {
+    for (int64_t h = 0; h < height.taps; ++h) {
+      for (int64_t w = 0; w < width.taps; ++w) {
+        visit(tap++, (depth.kernel(d) * kernel[1] + height.kernel(h)) * kernel[2] + width.kernel(w));
+      }
+    }
+  }
+}
+
+/// How the weight of a phase and group maps onto the whole weight: calls `visit(part, whole, count)` for each run of `count`
+/// elements, with their offsets in both.
+template <class Visit>
+void for_each_run(const ConvolutionGeometry& g, const Phase& phase, int64_t group, const Visit& visit) {
+  const int64_t outputs = g.out_channels / g.groups, inputs = g.in_channels / g.groups;
+  for (int64_t c = 0; c < outputs; ++c) {
+    for_each_tap(phase, g.kernel, [&](int64_t tap, int64_t element) {
+      visit((c * phase.taps() + tap) * inputs, ((group * outputs + c) * g.taps() + element) * inputs, inputs);
+    });
+  }
+}
+
+std::vector<PackedWeight> packed_groups(const int8_t* weight, const ConvolutionGeometry& g, const Phase& phase) {
+  const int64_t outputs = g.out_channels / g.groups, depth = phase.taps() * (g.in_channels / g.groups);
+  std::vector<PackedWeight> groups;
+  std::vector<int8_t> part(outputs * depth);
+  for (int64_t group = 0; group < g.groups; ++group) {
+    for_each_run(g, phase, group, [&](int64_t to, int64_t from, int64_t n) { std::copy_n(weight + from, n, &part[to]); });
+    groups.emplace_back(part.data(), outputs, depth);
+  }
+  return groups;
+}
+
+}  // namespace
+
+Spatial ConvolutionGeometry::output_size(const Spatial& input) const {
+  Spatial size;
+  for (size_t i = 0; i < size.size(); ++i) {
+    const int64_t extent = dilation[i] * (kernel[i] - 1) + 1;
+    const int64_t room = input[i] + 2 * padding[i] - extent;
+    if (transposed) {
+      size[i] = (input[i] - 1) * stride[i] - 2 * padding[i] + extent + output_padding[i];
+    } else {
+      size[i] = room < 0 ? 0 : room / stride[i] + 1;
+    }
+  }
+  return size;
+}
+
+TapRange PhaseAxis::hits(int64_t j, int64_t input_size) const {
+  const int64_t first = input(j, 0), last = input(j, taps - 1);
+  if (first >= 0 && last < input_size) return {0, taps};
+  const int64_t begin = first < 0 ? std::min((-first + tap_spacing - 1) / tap_spacing, taps) : 0;
+  const int64_t end = first < input_size ? std::min((input_size - 1 - first) / tap_spacing + 1, taps) : 0;
+  return {begin, std::max(begin, end)};
+}
+
+PackedConvolution::PackedConvolution(const int8_t* weight, const ConvolutionGeometry& geometry) {
+  check_geometry(geometry);
+  const auto layout = std::make_shared<Layout>(Layout{geometry, {}});
+  for (const PhaseAxis& depth : phase_axes(geometry, 0)) {
+    for (const PhaseAxis& height : phase_axes(geometry, 1)) {
+      for (const PhaseAxis& width : phase_axes(geometry, 2)) {
+        Phase phase{{depth, height, width}, {}};
+        phase.groups = packed_groups(weight, geometry, phase);
+        layout->phases.push_back(std::move(phase));
+      }
+    }
+  }
+  layout_ = layout;
+}
+
+const ConvolutionGeometry& PackedConvolution::geometry() const { return layout_->geometry; }
+
+int64_t PackedConvolution::depth() const { return geometry().taps() * (geometry().in_channels / geometry().groups); }
+
+int64_t PackedConvolution::bytes() const {
+  int64_t bytes = 0;
+  for (const Phase& phase : layout_->phases) {
+    for (const PackedWeight& group : phase.groups) bytes += group.bytes();
+  }
+  return bytes;
+}
+
+void PackedConvolution::unpack(int8_t* weight) const {
+  std::vector<int8_t> part;
+  for (const Phase& phase : layout_->phases) {
+    for (int64_t group = 0; group < geometry().groups; ++group) {
+      part.resize(phase.groups[group].n() * phase.groups[group].k());
+      phase.groups[group].unpack(part.data());
+      for_each_run(geometry(), phase, group,
+                   [&](int64_t from, int64_t to, int64_t n) { std::copy_n(&part[from], n, weight + to); });
+    }
+  }
+}
+
+}  // namespace octet::kernels
