@@ -7,8 +7,13 @@
 #include <octet/nn/dynamic_linear.h>
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
+#include <octet/nn/conv_add.h>
 #include <octet/nn/modules.h>
+#include <octet/nn/qfunctional.h>
+#include <octet/nn/quantize.h>
+#include <octet/nn/quantized_conv.h>
 #include <octet/nn/quantized_embedding.h>
+#include <octet/nn/quantized_linear.h>
 #include <octet/observe/default_qconfigs.h>
 #include <octet/observe/entropy_observer.h>
 #include <octet/observe/mse_observer.h>
@@ -17,5 +22,7 @@
 #include <octet/tensor/float_fallback.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
+#include <octet/workflow/convert.h>
 #include <octet/workflow/fuse_modules.h>
+#include <octet/workflow/prepare.h>
 #include <octet/workflow/quantize_dynamic.h>

@@ -71,8 +71,12 @@ nn::Attributes attributes_from_json(const json& object, const std::string& where
       attributes[name] = value.get<int64_t>();
     } else if (value.is_number_float()) {
       attributes[name] = value.get<double>();
+    } else if (value.is_array()) {
+      const bool are_integers = std::all_of(value.begin(), value.end(), [](const json& element) { return element.is_number_integer(); });
+      check(are_integers, where, ": the attribute \"", name, "\" is a list of other things than integers");
+      attributes[name] = value.get<std::vector<int64_t>>();
     } else {
-      check(value.is_string(), where, ": the attribute \"", name, "\" is neither boolean, number nor string");
+      check(value.is_string(), where, ": the attribute \"", name, "\" is neither boolean, number, string nor list");
       attributes[name] = value.get<std::string>();
     }
   }

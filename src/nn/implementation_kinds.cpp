@@ -2,7 +2,13 @@
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
 #include <octet/nn/implementation_kinds.h>
+#include <octet/nn/qfunctional.h>
+#include <octet/nn/quantize.h>
+#include <octet/nn/quantized_activation.h>
+#include <octet/nn/quantized_conv.h>
 #include <octet/nn/quantized_embedding.h>
+#include <octet/nn/quantized_linear.h>
+#include <octet/nn/quantized_normalization.h>
 
 namespace octet::nn {
 
@@ -26,20 +32,59 @@ const ImplementationKinds& default_implementation_kinds() {
       ImplementationKinds()
           .set<dynamic::Linear>("octet::nn::quantized::dynamic::Linear")
           .set<intrinsic::quantized::dynamic::LinearReLU>("octet::nn::intrinsic::quantized::dynamic::LinearReLU")
-          .set<intrinsic::LinearReLUImpl>("octet::nn::intrinsic::LinearReLU")
-          .set<intrinsic::ConvReLU1dImpl>("octet::nn::intrinsic::ConvReLU1d")
-          .set<intrinsic::ConvReLU2dImpl>("octet::nn::intrinsic::ConvReLU2d")
-          .set<intrinsic::ConvReLU3dImpl>("octet::nn::intrinsic::ConvReLU3d")
-          .set<intrinsic::BNReLU2dImpl>("octet::nn::intrinsic::BNReLU2d")
-          .set<intrinsic::BNReLU3dImpl>("octet::nn::intrinsic::BNReLU3d")
-          .set<intrinsic::IdentityImpl>("octet::nn::intrinsic::Identity")
+          .set<intrinsic::LinearReLUImpl>()
+          .set<intrinsic::LinearLeakyReLUImpl>()
+          .set<intrinsic::LinearTanhImpl>()
+          .set<intrinsic::ConvReLU1dImpl>()
+          .set<intrinsic::ConvReLU2dImpl>()
+          .set<intrinsic::ConvReLU3dImpl>()
+          .set<intrinsic::BNReLU2dImpl>()
+          .set<intrinsic::BNReLU3dImpl>()
+          .set<intrinsic::IdentityImpl>()
           .set<dynamic::LSTM>("octet::nn::quantized::dynamic::LSTM")
           .set<dynamic::GRU>("octet::nn::quantized::dynamic::GRU")
           .set<dynamic::LSTMCell>("octet::nn::quantized::dynamic::LSTMCell")
           .set<dynamic::GRUCell>("octet::nn::quantized::dynamic::GRUCell")
           .set<dynamic::RNNCell>("octet::nn::quantized::dynamic::RNNCell")
           .set<quantized::Embedding>("octet::nn::quantized::Embedding")
-          .set<quantized::EmbeddingBag>("octet::nn::quantized::EmbeddingBag");
+          .set<quantized::EmbeddingBag>("octet::nn::quantized::EmbeddingBag")
+          .set<quantized::Quantize>()
+          .set<quantized::DeQuantize>()
+          .set<quantized::QFunctional>()
+          .set<quantized::Linear>()
+          .set<intrinsic::quantized::LinearReLU>()
+          .set<quantized::Conv1d>()
+          .set<quantized::Conv2d>()
+          .set<quantized::Conv3d>()
+          .set<intrinsic::quantized::ConvReLU1d>()
+          .set<intrinsic::quantized::ConvReLU2d>()
+          .set<intrinsic::quantized::ConvReLU3d>()
+          .set<intrinsic::quantized::ConvAdd2d>()
+          .set<intrinsic::quantized::ConvAddReLU2d>()
+          .set<quantized::ConvTranspose1d>()
+          .set<quantized::ConvTranspose2d>()
+          .set<quantized::ConvTranspose3d>()
+          .set<quantized::ELU>()
+          .set<quantized::LeakyReLU>()
+          .set<quantized::Hardswish>()
+          .set<quantized::Sigmoid>()
+          .set<quantized::Tanh>()
+          .set<quantized::Hardsigmoid>()
+          .set<quantized::SiLU>()
+          .set<quantized::GELU>()
+          .set<quantized::ReLU6>()
+          .set<quantized::PReLU>()
+          .set<quantized::Softmax>()
+          .set<quantized::Dropout>()
+          .set<quantized::LayerNorm>()
+          .set<quantized::GroupNorm>()
+          .set<quantized::InstanceNorm1d>()
+          .set<quantized::InstanceNorm2d>()
+          .set<quantized::InstanceNorm3d>()
+          .set<quantized::BatchNorm2d>()
+          .set<quantized::BatchNorm3d>()
+          .set<intrinsic::quantized::BNReLU2d>()
+          .set<intrinsic::quantized::BNReLU3d>();
   return kinds;
 }
 

@@ -9,35 +9,19 @@
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <nn/quantized_weight.h>
+
 #include <ATen/ops/clamp.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/isfinite.h>
-#include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace octet::nn::quantized {
 namespace {
 
 constexpr double kHalfMax = 65504;
-
-void check_float_matrix(const at::Tensor& weight, const at::Tensor& bias, const std::string& where) {
-  check(weight.defined() && weight.dim() == 2 && weight.is_floating_point(), where, ": got ",
-        weight.defined() ? c10::str("a ", weight.scalar_type(), " tensor of shape ", weight.sizes()) : "no tensor",
-        ", expected a floating point weight of shape [out_features, in_features]");
-  check(weight.device().is_cpu(), where, ": got a weight on ", weight.device(),
-        ", but the int8 engine runs on the CPU; move the model there with to(torch::kCPU) first");
-  check(at::isfinite(weight).all().item<bool>(), where, ": the weight holds NaN or infinite values, which have no place on an ",
-        "integer scale; mend the model first");
-  check(!bias.defined() || (bias.dim() == 1 && bias.size(0) == weight.size(0) && bias.is_floating_point()), where,
-        ": got a bias of shape ", bias.defined() ? bias.sizes() : at::IntArrayRef(), ", expected [", weight.size(0), "]");
-}
-
-at::Tensor float_bias(const at::Tensor& bias) {
-  return bias.defined() ? bias.detach().to(at::kFloat).contiguous().clone() : at::Tensor();
-}
 
 LinearPackedParams::ActivationQParams checked(const LinearPackedParams::ActivationQParams& qparams, const std::string& where) {
   check(qparams.quant_min >= 0 && qparams.quant_max <= 255 && qparams.quant_min < qparams.quant_max, where,
@@ -52,81 +36,38 @@ LinearPackedParams::LinearPackedParams(std::variant<Int8Weight, HalfWeight> weig
 
 LinearPackedParams LinearPackedParams::from_float(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
                                                   const std::string& where) {
-  check_float_matrix(weight, bias, where);
-  check(static_cast<bool>(qconfig.weight), where, ": the qconfig ", qconfig,
-        " observes no weight; use default_dynamic_qconfig or one like it");
-  const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
-  switch (qconfig.weight.dtype()) {
-    case qint8: {
-      const auto observer = qconfig.weight();
-      observer->forward(values);
-      const QParams qparams = observer->calculate_qparams();
-      const at::Tensor quantized =
-          is_per_channel(observer->qscheme())
-              ? quantize_per_channel(values, qparams.scale, qparams.zero_point, observer->ch_axis(), qint8)
-              : quantize_per_tensor(values, qparams.scale.item<double>(), qparams.zero_point.item<int64_t>(), qint8);
-      check(!is_per_channel(observer->qscheme()) || observer->ch_axis() == 0, where, ": got a weight observer for channel axis ",
-            observer->ch_axis(), ", expected 0, the output channels");
-      return from_integers(octet::int_repr(quantized), qparams.scale, qparams.zero_point, bias, where);
-    }
-    case float16:
-      return {HalfWeight{at::clamp(values, -kHalfMax, kHalfMax).to(at::kHalf)}, bias};
-    default:
-      fail(where, ": got a weight observer of dtype ", qconfig.weight.dtype(), ", expected qint8 or float16");
+  check(weight.defined() && weight.dim() == 2, where, ": got ",
+        weight.defined() ? c10::str("a ", weight.scalar_type(), " tensor of shape ", weight.sizes()) : "no tensor",
+        ", expected a floating point weight of shape [out_features, in_features]");
+  check_float_weight(weight, bias, weight.size(0), where);
+  if (qconfig.weight && qconfig.weight.dtype() == float16) {
+    const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
+    return {HalfWeight{at::clamp(values, -kHalfMax, kHalfMax).to(at::kHalf)}, bias};
   }
+  return from_integers(quantize_weight(weight, qconfig, where), bias, where);
 }
 
-LinearPackedParams LinearPackedParams::from_integers(const at::Tensor& integers, const at::Tensor& scale,
-                                                     const at::Tensor& zero_point, const at::Tensor& bias,
+LinearPackedParams LinearPackedParams::from_integers(const QuantizedWeight& weight, const at::Tensor& bias,
                                                      const std::string& where) {
-  const int64_t n = integers.size(0), k = integers.size(1);
+  const int64_t n = weight.integers.size(0), k = weight.integers.size(1);
   check(k <= kernels::PackedWeight::kMaxDepth, where, ": got in_features = ", k, ", but sums over more than ",
         kernels::PackedWeight::kMaxDepth, " products may overflow int32; keep this module in float with a null qconfig");
-  const at::Tensor scales = scale.to(at::kDouble).contiguous();
-  const at::Tensor zero_points = zero_point.to(at::kLong).contiguous();
-  Int8Weight weight{kernels::PackedWeight(integers.contiguous().const_data_ptr<int8_t>(), n, k), {}, {}};
-  const double* const s = scales.const_data_ptr<double>();
-  weight.scale.assign(s, s + scales.numel());
-  const int64_t* const z = zero_points.const_data_ptr<int64_t>();
-  if (std::any_of(z, z + zero_points.numel(), [](int64_t zero) { return zero != 0; })) {
-    check(k <= kernels::PackedWeight::kMaxAffineDepth, where, ": got in_features = ", k,
-          " and weights with zero points, but sums "
-          "over more than ",
-          kernels::PackedWeight::kMaxAffineDepth, " such products may overflow int32; use a symmetric weight observer");
-    weight.zero_point.assign(z, z + zero_points.numel());
-  }
-  return {std::move(weight), bias};
+  check(weight.zero_point.empty() || k <= kernels::PackedWeight::kMaxAffineDepth, where, ": got in_features = ", k,
+        " and weights with zero points, but sums over more than ", kernels::PackedWeight::kMaxAffineDepth,
+        " such products may overflow int32; use a symmetric weight observer");
+  return {Int8Weight{kernels::PackedWeight(weight.integers.const_data_ptr<int8_t>(), n, k), weight.scale, weight.zero_point}, bias};
 }
 
 LinearPackedParams LinearPackedParams::from_state_dict(const StateDict& state, const std::string& weight_name,
                                                        const std::string& bias_name, const std::string& where) {
-  const auto tensor = [&](const std::string& name) {
-    const at::Tensor* const found = state.find(name);
-    check(found != nullptr, where, ": the tensor \"", name, "\" is missing");
-    return *found;
-  };
-  const at::Tensor weight = tensor(weight_name);
-  check(weight.dim() == 2 && (weight.scalar_type() == at::kChar || weight.scalar_type() == at::kHalf), where, ": \"", weight_name,
-        "\" is a ", weight.scalar_type(), " tensor of shape ", weight.sizes(), ", expected int8 or half and two dimensions");
-  const at::Tensor* const found_bias = state.find(bias_name);
-  const at::Tensor bias = found_bias ? *found_bias : at::Tensor();
-  check(!bias.defined() || (bias.scalar_type() == at::kFloat && bias.sizes() == weight.sizes().slice(0, 1)), where, ": \"",
-        bias_name, "\" is a ", bias.defined() ? bias.scalar_type() : at::kFloat, " tensor of shape ",
-        bias.defined() ? bias.sizes() : at::IntArrayRef(), ", expected float32 of shape [", weight.size(0), "]");
-  if (weight.scalar_type() == at::kHalf) return {HalfWeight{weight.contiguous()}, bias};
-
-  const at::Tensor scale = tensor(weight_name + "_scale"), zero_point = tensor(weight_name + "_zero_point");
-  for (const auto& [name, values, dtype] : {std::tuple{"_scale", scale, at::kFloat}, {"_zero_point", zero_point, at::kInt}}) {
-    check(values.scalar_type() == dtype && values.dim() == 1 && (values.numel() == 1 || values.numel() == weight.size(0)) &&
-              values.numel() == scale.numel(),
-          where, ": \"", weight_name, name, "\" is a ", values.scalar_type(), " tensor of shape ", values.sizes(), ", expected ",
-          dtype, " of shape [1] or [", weight.size(0), "]");
-  }
-  check((scale > 0).logical_and(at::isfinite(scale)).all().item<bool>(), where, ": \"", weight_name,
-        "_scale\" holds values that are not positive and finite");
-  check((zero_point >= -128).logical_and(zero_point <= 127).all().item<bool>(), where, ": \"", weight_name,
-        "_zero_point\" holds values outside of -128 .. 127");
-  return from_integers(weight, scale, zero_point, bias, where);
+  const at::Tensor* const weight = state.find(weight_name);
+  check(weight != nullptr, where, ": the tensor \"", weight_name, "\" is missing");
+  check(weight->dim() == 2 && (weight->scalar_type() == at::kChar || weight->scalar_type() == at::kHalf), where, ": \"", weight_name,
+        "\" is a ", weight->scalar_type(), " tensor of shape ", weight->sizes(), ", expected int8 or half and two dimensions");
+  const int64_t channels = weight->size(0);
+  const at::Tensor bias = bias_from(state, bias_name, channels, where);
+  if (weight->scalar_type() == at::kHalf) return {HalfWeight{weight->contiguous()}, bias};
+  return from_integers(quantized_weight_from(*weight, channels, state, weight_name, where), bias, where);
 }
 
 int64_t LinearPackedParams::in_features() const {
@@ -171,9 +112,7 @@ void LinearPackedParams::append_to(StateDict& state, const std::string& weight_n
     at::Tensor integers = at::empty({out_features(), in_features()}, at::kChar);
     int8->packed.unpack(integers.data_ptr<int8_t>());
     state.insert(weight_name, std::move(integers));
-    state.insert(weight_name + "_scale", at::tensor(int8->scale));
-    state.insert(weight_name + "_zero_point",
-                 at::tensor(int8->zero_point.empty() ? std::vector<int32_t>(int8->scale.size()) : int8->zero_point));
+    append_qparams(state, weight_name, int8->scale, int8->zero_point);
   } else {
     state.insert(weight_name, at::Tensor(std::get<HalfWeight>(weight_).values));
   }
@@ -244,8 +183,55 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
                          q, row_sums.empty() ? nullptr : row_sums.data(), parallel_for);
   kernels::gemm(
       {{q.data, stride}, rows, scale.data(), zero_point.data(), activation.per_row, row_sums.empty() ? nullptr : row_sums.data()},
-      int8.packed, {int8.scale.data(), int8.scale.size() > 1, int8.zero_point.empty() ? nullptr : int8.zero_point.data()},
-      epilogue, {out, n}, parallel_for);
+      int8.packed, qparams(), epilogue, {out, n}, parallel_for);
+}
+
+at::Tensor LinearPackedParams::apply(const at::Tensor& input, const OutputQParams& output, bool relu) const {
+  const Int8Weight& int8 = std::get<Int8Weight>(weight_);
+  std::vector<int64_t> sizes = input.sizes().vec();
+  sizes.back() = out_features();
+  const at::Tensor out = at::empty(sizes, at::TensorOptions(info(output.dtype).storage));
+  with_quantized_rows(input, [&](const kernels::QuantizedActivations& activations) {
+    const auto run = [&]<class T>(T* data) {
+      kernels::gemm(activations, int8.packed, qparams(), {bias_data(), relu}, output.affine(), {data, out_features()}, parallel_for);
+    };
+    if (output.dtype == quint8) {
+      run(out.data_ptr<uint8_t>());
+    } else {
+      run(out.data_ptr<int8_t>());
+    }
+  });
+  return make_per_tensor_quantized(out, output.scale, output.zero_point);
+}
+
+at::Tensor LinearPackedParams::apply_to_float(const at::Tensor& input) const {
+  std::vector<int64_t> sizes = input.sizes().vec();
+  sizes.back() = out_features();
+  const at::Tensor out = at::empty(sizes, at::kFloat);
+  with_quantized_rows(input, [&](const kernels::QuantizedActivations& activations) {
+    kernels::gemm(activations, std::get<Int8Weight>(weight_).packed, qparams(), {bias_data()},
+                  {out.data_ptr<float>(), out_features()}, parallel_for);
+  });
+  return out;
+}
+
+kernels::WeightQParams LinearPackedParams::qparams() const {
+  const Int8Weight& int8 = std::get<Int8Weight>(weight_);
+  return {int8.scale.data(), int8.scale.size() > 1, int8.zero_point.empty() ? nullptr : int8.zero_point.data()};
+}
+
+void LinearPackedParams::with_quantized_rows(const at::Tensor& input,
+                                             const std::function<void(const kernels::QuantizedActivations&)>& run) const {
+  check_quantized_activation(input, "the input");
+  check(input.dim() > 0 && input.size(-1) == in_features(), ModulePathScope::current(), ": got an input of shape ", input.sizes(),
+        ", expected [..., ", in_features(), "]");
+  const auto [integers, offset] = as_unsigned(octet::int_repr(input));
+  const int64_t k = in_features(), stride = kernels::PackedWeight::padded(k);
+  at::Tensor rows = integers.reshape({-1, k}).contiguous();
+  if (stride != k) rows = at::constant_pad_nd(rows, {0, stride - k});
+  const auto scale = static_cast<float>(octet::q_scale(input));
+  const auto zero_point = static_cast<int32_t>(octet::q_zero_point(input)) + offset;
+  run({{rows.const_data_ptr<uint8_t>(), stride}, rows.size(0), &scale, &zero_point});
 }
 
 }  // namespace octet::nn::quantized

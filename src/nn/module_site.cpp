@@ -31,9 +31,14 @@ MakeSlot find_make_slot(std::type_index float_type) {
                           ConvTranspose3dImpl, BatchNorm1dImpl, BatchNorm2dImpl, BatchNorm3dImpl, InstanceNorm1dImpl,
                           InstanceNorm2dImpl, InstanceNorm3dImpl, LayerNormImpl, GroupNormImpl, EmbeddingImpl, EmbeddingBagImpl,
                           RNNImpl, LSTMImpl, GRUImpl, RNNCellImpl, LSTMCellImpl, GRUCellImpl, ReLUImpl, ReLU6Impl, ELUImpl,
-                          LeakyReLUImpl, PReLUImpl, SigmoidImpl, TanhImpl, SoftmaxImpl, DropoutImpl>();
+                          LeakyReLUImpl, PReLUImpl, SigmoidImpl, TanhImpl, SoftmaxImpl, SiLUImpl, GELUImpl, DropoutImpl>();
   const auto found = table.find(float_type);
   return found == table.end() ? nullptr : found->second;
+}
+
+/// The stubs that add_quant_dequant() hangs on a slot.
+bool is_stub(const torch::nn::Module& module) {
+  return dynamic_cast<const QuantStubImpl*>(&module) || dynamic_cast<const DeQuantStubImpl*>(&module);
 }
 
 }  // namespace
@@ -57,14 +62,14 @@ class SiteWalk {
       site.is_shared_ = original.is_shared_ = true;
     }
     auto& children = detail::ModuleInternals::children(module);
-    const bool is_leaf = site.slot_ || children.is_empty();
-    site.computes_ = is_leaf || !detail::ModuleInternals::parameters(module).is_empty();
+    const bool is_slot = site.slot_ != nullptr;
+    site.computes_ = is_slot || children.is_empty() || !detail::ModuleInternals::parameters(module).is_empty();
     if (site.slot_ && is_new) site.slot_->set_path(path);
-    const bool descend = is_new && !is_leaf;
     sites.push_back(std::move(site));
-    if (!descend) return;
+    if (!is_new) return;
     auto* const sequential = dynamic_cast<torch::nn::SequentialImpl*>(&module);
     for (size_t i = 0; i < children.size(); ++i) {
+      if (is_slot && !is_stub(*children[i].value())) continue;
       visit(*children[i].value(), path.empty() ? children[i].key() : path + "." + children[i].key(), sequential, i);
     }
   }
@@ -97,20 +102,23 @@ void ModuleSite::check_swap(const ImplementationBase& implementation) const {
   }
 }
 
-void ModuleSite::swap(std::shared_ptr<ImplementationBase> implementation) {
-  if (slot_) {
-    slot_->set_implementation(std::move(implementation));
-    return;
-  }
+SlotBase& ModuleSite::make_slot() {
+  if (slot_) return *slot_;
   check(swappable(), path_, " of ", type_name(), ": not swappable; declare it as octet::nn::", type_name());
   auto made = find_make_slot(float_type())(*module_);
   const auto module = made.ptr();
   as_slot(*module)->set_path(path_);
-  as_slot(*module)->set_implementation(std::move(implementation));
   detail::ModuleInternals::children(*sequential_)[index_].value() = module;
   *(sequential_->begin() + static_cast<std::ptrdiff_t>(index_)) = std::move(made);
   module_ = module.get();
   slot_ = as_slot(*module);
+  return *slot_;
+}
+
+void ModuleSite::swap(std::shared_ptr<ImplementationBase> implementation) {
+  check(implementation != nullptr, path_, ": got no implementation to put there");
+  check_swap(*implementation);
+  make_slot().set_implementation(std::move(implementation));
 }
 
 }  // namespace octet::nn

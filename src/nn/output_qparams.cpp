@@ -3,6 +3,7 @@
 #include <octet/nn/slot.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/module_path.h>
+#include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 #include <octet/tensor/quantizer.h>
 
@@ -90,6 +91,18 @@ std::ostream& operator<<(std::ostream& stream, const OutputQParams& qparams) {
   stream << "scale=" << qparams.scale << ", zero_point=" << qparams.zero_point;
   if (qparams.dtype != quint8) stream << ", dtype=" << qparams.dtype;
   return stream;
+}
+
+at::Tensor clamp_to_range(at::Tensor quantized, const OutputQParams& output) {
+  const DTypeInfo& dtype = info(output.dtype);
+  if (output.quant_min != dtype.quant_min || output.quant_max != dtype.quant_max) {
+    octet::int_repr(quantized).clamp_(output.quant_min, output.quant_max);
+  }
+  return quantized;
+}
+
+at::Tensor quantize_activation(const at::Tensor& values, const OutputQParams& output) {
+  return clamp_to_range(quantize_per_tensor(values, output.scale, output.zero_point, output.dtype), output);
 }
 
 void check_quantized_activation(const at::Tensor& tensor, const char* what) {

@@ -85,7 +85,7 @@ void ForwardPasses::use(const torch::nn::Module& module, const std::string& path
 }
 
 bool SlotState::empty() const {
-  return !implementation && forward_pre_hooks.empty() && forward_hooks.empty() && !qconfig && !forward_passes;
+  return !implementation && hooks.size() == 0 && !qconfig && !forward_passes;
 }
 
 std::shared_ptr<torch::nn::Module> SlotState::clone(const std::optional<torch::Device>& device) const {
@@ -117,8 +117,7 @@ void SlotState::pretty_print(std::ostream& stream) const {
   } else {
     stream << "float module";
   }
-  const size_t hooks = forward_pre_hooks.size() + forward_hooks.size();
-  if (hooks) stream << ", hooks=" << hooks;
+  if (hooks.size() > 0) stream << ", hooks=" << hooks.size();
   if (qconfig) stream << ", qconfig=" << *qconfig;
 }
 
@@ -131,8 +130,8 @@ void HookHandle::remove() {
   if (!module) return;
   const auto state = find_state(*module);
   if (!state) return;
-  state->forward_pre_hooks.erase(id_);
-  state->forward_hooks.erase(id_);
+  state->hooks.forward_pre.erase(id_);
+  state->hooks.forward.erase(id_);
   if (state->empty()) Internals::children(*module).erase(SlotState::kName);
 }
 
@@ -200,15 +199,28 @@ std::type_index SlotBase::current_type() const {
 HookHandle SlotBase::register_forward_pre_hook(ForwardPreHook hook) {
   check(hook != nullptr, "slot ", path(), ": got an empty forward pre-hook");
   const int64_t id = next_hook_id();
-  make_state().forward_pre_hooks.emplace(id, std::make_shared<const ForwardPreHook>(std::move(hook)));
+  make_state().hooks.forward_pre.emplace(id, std::make_shared<const ForwardPreHook>(std::move(hook)));
   return {module().shared_from_this(), id};
 }
 
 HookHandle SlotBase::register_forward_hook(ForwardHook hook) {
   check(hook != nullptr, "slot ", path(), ": got an empty forward hook");
   const int64_t id = next_hook_id();
-  make_state().forward_hooks.emplace(id, std::make_shared<const ForwardHook>(std::move(hook)));
+  make_state().hooks.forward.emplace(id, std::make_shared<const ForwardHook>(std::move(hook)));
   return {module().shared_from_this(), id};
+}
+
+SlotHooks SlotBase::take_hooks() {
+  const auto existing = state();
+  if (!existing) return {};
+  SlotHooks taken = std::exchange(existing->hooks, {});
+  drop_empty_state();
+  return taken;
+}
+
+void SlotBase::set_hooks(SlotHooks hooks) {
+  make_state().hooks = std::move(hooks);
+  drop_empty_state();
 }
 
 void SlotBase::set_activation_post_process(std::shared_ptr<ObserverBase> observer) {
@@ -230,6 +242,11 @@ std::optional<QConfig> SlotBase::qconfig() const {
 void SlotBase::set_forward_passes(std::shared_ptr<ForwardPasses> passes) {
   make_state().forward_passes = std::move(passes);
   drop_empty_state();
+}
+
+std::shared_ptr<ForwardPasses> SlotBase::forward_passes() const {
+  const auto existing = state();
+  return existing ? existing->forward_passes : nullptr;
 }
 
 void SlotBase::set_qconfig(std::optional<QConfig> qconfig) {

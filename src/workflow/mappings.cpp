@@ -1,7 +1,11 @@
 #include <octet/nn/dynamic_linear.h>
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
+#include <octet/nn/qfunctional.h>
+#include <octet/nn/quantize.h>
+#include <octet/nn/quantized_conv.h>
 #include <octet/nn/quantized_embedding.h>
+#include <octet/nn/quantized_linear.h>
 #include <octet/workflow/mappings.h>
 
 namespace octet {
@@ -29,6 +33,36 @@ const ModuleMappings& default_dynamic_quant_module_mappings() {
                                              .set<nn::RNNCell, dynamic::RNNCell>()
                                              .set<nn::Embedding, nn::quantized::Embedding>()
                                              .set<nn::EmbeddingBag, nn::quantized::EmbeddingBag>();
+  return mappings;
+}
+
+const ModuleMappings& default_static_quant_module_mappings() {
+  namespace fused = nn::intrinsic;
+  namespace fused_quantized = nn::intrinsic::quantized;
+  static const ModuleMappings mappings = ModuleMappings()
+                                             .set<nn::QuantStub, nn::quantized::Quantize>()
+                                             .set<nn::DeQuantStub, nn::quantized::DeQuantize>()
+                                             .set<nn::FloatFunctional, nn::quantized::QFunctional>()
+                                             .set<nn::Linear, nn::quantized::Linear>()
+                                             .set<fused::LinearReLUImpl, fused_quantized::LinearReLU>()
+                                             .set<nn::Conv1d, nn::quantized::Conv1d>()
+                                             .set<nn::Conv2d, nn::quantized::Conv2d>()
+                                             .set<nn::Conv3d, nn::quantized::Conv3d>()
+                                             .set<fused::ConvReLU1dImpl, fused_quantized::ConvReLU1d>()
+                                             .set<fused::ConvReLU2dImpl, fused_quantized::ConvReLU2d>()
+                                             .set<fused::ConvReLU3dImpl, fused_quantized::ConvReLU3d>()
+                                             .set<fused::ConvAdd2d, fused_quantized::ConvAdd2d>()
+                                             .set<fused::ConvAddReLU2d, fused_quantized::ConvAddReLU2d>()
+                                             .set<nn::ConvTranspose1d, nn::quantized::ConvTranspose1d>()
+                                             .set<nn::ConvTranspose2d, nn::quantized::ConvTranspose2d>()
+                                             .set<nn::ConvTranspose3d, nn::quantized::ConvTranspose3d>()
+                                             .set<nn::Embedding, nn::quantized::Embedding>()
+                                             .set<nn::EmbeddingBag, nn::quantized::EmbeddingBag>();
+  return mappings;
+}
+
+const ModuleMappings& default_float_to_observed_custom_module_mappings() {
+  static const ModuleMappings mappings;
   return mappings;
 }
 

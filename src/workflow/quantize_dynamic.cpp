@@ -2,7 +2,8 @@
 #include <octet/observe/default_qconfigs.h>
 #include <octet/workflow/quantize_dynamic.h>
 
-#include <algorithm>
+#include <workflow/site_rows.h>
+
 #include <array>
 #include <utility>
 
@@ -40,16 +41,6 @@ struct Swap {
   std::shared_ptr<nn::ImplementationBase> implementation;
 };
 
-void check_paths(const QConfigMapping& qconfigs, const std::vector<nn::ModuleSite>& sites) {
-  for (const std::string& name : qconfigs.module_names()) {
-    if (std::any_of(sites.begin(), sites.end(), [&](const auto& site) { return site.path() == name; })) continue;
-    std::string known;
-    for (const auto& site : sites) known += (known.empty() ? "" : ", ") + site.path();
-    fail("quantize_dynamic: the qconfig names the module \"", name,
-         "\", which the model does not have; its modules are: ", known);
-  }
-}
-
 }  // namespace
 
 QConfigMapping QConfigSpec::resolve(DType dtype) const {
@@ -73,7 +64,7 @@ QConfigMapping QConfigSpec::resolve(DType dtype) const {
 Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spec, DType dtype, const ModuleMappings& mapping) {
   const QConfigMapping qconfigs = qconfig_spec.resolve(dtype);
   std::vector<nn::ModuleSite> sites = nn::module_sites(model);
-  check_paths(qconfigs, sites);
+  check_paths(qconfigs, sites, "quantize_dynamic");
   Report report;
   std::vector<Swap> swaps;
   for (nn::ModuleSite& site : sites) {
@@ -82,21 +73,17 @@ Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spe
     const auto add = [&](ModuleStatus status, std::string detail) {
       report.add({site.path(), site.type_name(), status, std::move(detail)});
     };
-    if (const std::string* const same_as = site.same_as()) {
-      add(report.find(*same_as) ? report.find(*same_as)->status : ModuleStatus::kept, "the same module as " + *same_as);
-      continue;
-    }
-    if (site.slot() && site.slot()->implementation() && !site.slot()->implementation()->keeps_float_module()) {
-      add(ModuleStatus::kept, "was " + site.slot()->implementation()->kind() + " before");
+    if (const auto settled = row_of_settled(site, report)) {
+      report.add(*settled);
       continue;
     }
     const auto match = qconfigs.find(site.path(), {ModuleType(site.current_type()), ModuleType(site.float_type())});
     if (!match.qconfig) {
-      add(ModuleStatus::kept, match.rule.empty() ? "no qconfig for it" : "null qconfig by " + match.rule);
+      add(ModuleStatus::kept, why_without_qconfig(match));
     } else if (!from_float) {
       add(ModuleStatus::kept, "no dynamically quantized class for " + site.type_name() + "; one can be added to the mapping");
     } else if (!site.swappable()) {
-      add(ModuleStatus::not_swappable, "a module of torch::nn in a member or list; declare it as octet::nn::" + site.type_name());
+      add(ModuleStatus::not_swappable, how_to_make_swappable(site));
     } else {
       auto implementation = (*from_float)(site.module(), *match.qconfig, site.path());
       site.check_swap(*implementation);

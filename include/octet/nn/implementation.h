@@ -12,14 +12,15 @@
 #include <string>
 #include <tuple>
 #include <variant>
+#include <vector>
 
 namespace octet::nn {
 
 /// Tensors by name, in a fixed order.
 using StateDict = torch::OrderedDict<std::string, at::Tensor>;
 
-/// The numbers and words beside its tensors that a module is rebuilt from ("in_features", "dtype", ...).
-using Attributes = std::map<std::string, std::variant<bool, int64_t, double, std::string>>;
+/// The numbers and words beside its tensors that a module is rebuilt from ("groups", "dtype", "stride", ...).
+using Attributes = std::map<std::string, std::variant<bool, int64_t, double, std::string, std::vector<int64_t>>>;
 
 /// What a workflow puts into a slot: an observed, fake-quantized or quantized module.
 /// It is a module of its own that can also be used without a slot. Quantized ones are immutable after construction, so one

@@ -28,6 +28,16 @@ class ImplementationKinds {
   }
   ImplementationKinds& set(const std::string& kind, FromState from_state);
 
+  /// A class that says its kind itself, as `kKind`.
+  template <class Class>
+  ImplementationKinds& set() {
+    if constexpr (requires { typename Class::ContainedType; }) {
+      return set<typename Class::ContainedType>();
+    } else {
+      return set<Class>(Class::kKind);
+    }
+  }
+
   /// @throws Error that lists the known kinds
   const FromState& at(const std::string& kind, const std::string& path) const;
 

@@ -1,14 +1,21 @@
 #pragma once
 
+#include <octet/kernels/gemm.h>
 #include <octet/kernels/half.h>
 #include <octet/kernels/packed_weight.h>
 #include <octet/nn/implementation.h>
+#include <octet/nn/output_qparams.h>
 #include <octet/observe/qconfig.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+namespace octet::nn {
+struct QuantizedWeight;
+}
 
 namespace octet::nn::quantized {
 
@@ -65,6 +72,15 @@ class LinearPackedParams {
   /// @throws Error for NaN and infinities in x; they have no place on an integer scale
   void apply(const float* x, int64_t rows, const ActivationQParams& activation, bool relu, float* out) const;
 
+  /// The same on a quantized input, of int8 weights: `x Wᵀ + b`, and relu if asked for, requantized.
+  /// @param input  quint8 or qint8 per tensor, [..., in_features]
+  /// @return [..., out_features]
+  /// @throws Error, which names the module that runs, for other inputs
+  at::Tensor apply(const at::Tensor& input, const OutputQParams& output, bool relu) const;
+
+  /// The same as float32, neither requantized nor rounded beyond the float formula.
+  at::Tensor apply_to_float(const at::Tensor& input) const;
+
  private:
   struct Int8Weight {
     kernels::PackedWeight packed;
@@ -76,9 +92,12 @@ class LinearPackedParams {
   };
 
   LinearPackedParams(std::variant<Int8Weight, HalfWeight> weight, const at::Tensor& bias);
-  static LinearPackedParams from_integers(const at::Tensor& integers, const at::Tensor& scale, const at::Tensor& zero_point,
-                                          const at::Tensor& bias, const std::string& where);
+  static LinearPackedParams from_integers(const QuantizedWeight& weight, const at::Tensor& bias, const std::string& where);
   const float* bias_data() const;
+  kernels::WeightQParams qparams() const;
+
+  /// Calls `run` with the rows of a quantized input, as the kernels take them.
+  void with_quantized_rows(const at::Tensor& input, const std::function<void(const kernels::QuantizedActivations&)>& run) const;
 
   std::variant<Int8Weight, HalfWeight> weight_;
   at::Tensor bias_;

@@ -38,6 +38,10 @@ class ModuleSite {
   /// is also somewhere else, where it would stay what it is).
   bool swappable() const;
 
+  /// The slot here; in a Sequential one takes the place of a module of torch::nn, whose tensors it shares.
+  /// @throws Error if the place is not swappable
+  SlotBase& make_slot();
+
   /// Lets `implementation` compute at this place. @throws Error as SlotBase::set_implementation, before anything changes
   void swap(std::shared_ptr<ImplementationBase> implementation);
 
@@ -59,8 +63,8 @@ class ModuleSite {
 };
 
 /// Every module of a model with its path, parents before children, in the order of registration. What slots hold (their
-/// state, their observers, the parts of a fused module) is not listed. Tells each slot its path. The sites are good for as
-/// long as the model's structure stays as it is.
+/// state, their observers, the parts of a fused module) is not listed, but for the stubs that add_quant_dequant() hangs on
+/// them ("fc.quant"). Tells each slot its path. The sites are good for as long as the model's structure stays as it is.
 std::vector<ModuleSite> module_sites(torch::nn::Module& model);
 
 }  // namespace octet::nn

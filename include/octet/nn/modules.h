@@ -1,7 +1,9 @@
 #pragma once
 
 #include <octet/nn/activation.h>
+#include <octet/nn/float_functional.h>
 #include <octet/nn/slot.h>
+#include <octet/nn/stubs.h>
 
 #include <torch/nn.h>
 
@@ -101,6 +103,10 @@ using SoftmaxImpl = Slot<torch::nn::SoftmaxImpl>;
 TORCH_MODULE(Softmax);
 using HardsigmoidImpl = Slot<detail::HardsigmoidImpl>;
 TORCH_MODULE(Hardsigmoid);
+using SiLUImpl = Slot<torch::nn::SiLUImpl>;
+TORCH_MODULE(SiLU);
+using GELUImpl = Slot<torch::nn::GELUImpl>;
+TORCH_MODULE(GELU);
 using DropoutImpl = Slot<torch::nn::DropoutImpl>;
 TORCH_MODULE(Dropout);
 

@@ -46,6 +46,13 @@ struct OutputQParams {
   friend std::ostream& operator<<(std::ostream& stream, const OutputQParams& qparams);
 };
 
+/// A quantized tensor whose integers are clamped, in place, where these qparams have a narrower range than the dtype.
+at::Tensor clamp_to_range(at::Tensor quantized, const OutputQParams& output);
+
+/// @param values  float32
+/// @return quantized with these qparams, in the memory format of the values
+at::Tensor quantize_activation(const at::Tensor& values, const OutputQParams& output);
+
 /// @param what  "the input"
 /// @throws Error, which names the module that runs and the way out, unless the tensor is quantized per tensor as quint8 or qint8
 void check_quantized_activation(const at::Tensor& tensor, const char* what);

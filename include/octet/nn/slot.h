@@ -34,6 +34,15 @@ using ForwardPreHook = std::function<void(torch::nn::Module& module, std::vector
 using ForwardHook =
     std::function<void(torch::nn::Module& module, const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs)>;
 
+/// The hooks of a slot by handle, thus in the order of registration. Shared with the calls that run them, so that a hook may take
+/// itself out.
+struct SlotHooks {
+  std::map<int64_t, std::shared_ptr<const ForwardPreHook>> forward_pre;
+  std::map<int64_t, std::shared_ptr<const ForwardHook>> forward;
+
+  size_t size() const { return forward_pre.size() + forward.size(); }
+};
+
 /// Tells the forward passes of a prepared model apart, for modules that must not be used twice in one. Shared by its slots.
 class ForwardPasses {
  public:
@@ -41,6 +50,9 @@ class ForwardPasses {
 
   /// @throws Error if the module was used before in this pass. Before the first begin_next() there is no telling.
   void use(const torch::nn::Module& module, const std::string& path);
+
+  /// Whether the module was used in any pass.
+  bool has_used(const torch::nn::Module& module) const { return last_use_.contains(&module); }
 
  private:
   int64_t current_ = 0;
@@ -55,9 +67,7 @@ class SlotState : public torch::nn::Module {
   static constexpr const char* kName = "slot";
 
   std::shared_ptr<ImplementationBase> implementation;
-  // By handle, thus in the order of registration. Shared with the calls that run them, so that a hook may take itself out.
-  std::map<int64_t, std::shared_ptr<const ForwardPreHook>> forward_pre_hooks;
-  std::map<int64_t, std::shared_ptr<const ForwardHook>> forward_hooks;
+  SlotHooks hooks;
   std::optional<QConfig> qconfig;
   std::shared_ptr<ForwardPasses> forward_passes;  // of a prepared model
   std::string path;  // of the slot; here too since it would be sliced off
@@ -123,6 +133,10 @@ class SlotBase {
   HookHandle register_forward_pre_hook(ForwardPreHook hook);
   HookHandle register_forward_hook(ForwardHook hook);
 
+  /// Moves all hooks out, for another slot to have. Their handles stay with this one, where they have nothing left to do.
+  SlotHooks take_hooks();
+  void set_hooks(SlotHooks hooks);
+
   /// The observer or fake quantization of the output: the slot's child `activation_post_process`, as in torch.ao. Null
   /// takes it away. It sees a result that is one tensor.
   void set_activation_post_process(std::shared_ptr<ObserverBase> observer);
@@ -134,6 +148,7 @@ class SlotBase {
 
   /// What tells a prepared model's forward passes apart; null outside of one. Set by prepare(), taken away by convert().
   void set_forward_passes(std::shared_ptr<ForwardPasses> passes);
+  std::shared_ptr<ForwardPasses> forward_passes() const;
 
   /// Where the slot is in its model, for error messages ("encoder.layers.0.fc"). Set by the workflows.
   const std::string& path() const;
@@ -315,9 +330,9 @@ class SlotCore : public Float, public SlotBase {
     const auto observer = activation_post_process();
 
     std::tuple<std::remove_cvref_t<Inputs>...> arguments(inputs...);
-    if (slot_state && !slot_state->forward_pre_hooks.empty()) {
+    if (slot_state && !slot_state->hooks.forward_pre.empty()) {
       auto tensors = tensors_of(arguments);
-      run_hooks(slot_state->forward_pre_hooks, *this, tensors);
+      run_hooks(slot_state->hooks.forward_pre, *this, tensors);
       put_tensors(arguments, tensors);
     }
     auto* const implementation = slot_state ? slot_state->implementation.get() : nullptr;
@@ -333,10 +348,10 @@ class SlotCore : public Float, public SlotBase {
           return compute(static_cast<Implementation&>(*implementation), values...);
         },
         arguments);
-    if (slot_state && !slot_state->forward_hooks.empty()) {
+    if (slot_state && !slot_state->hooks.forward.empty()) {
       const auto tensors = tensors_of(arguments);
       auto outputs = tensors_of(result);
-      run_hooks(slot_state->forward_hooks, *this, tensors, outputs);
+      run_hooks(slot_state->hooks.forward, *this, tensors, outputs);
       put_tensors(result, outputs);
     }
     if constexpr (std::is_same_v<Value, at::Tensor>) {

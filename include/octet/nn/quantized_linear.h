@@ -1,0 +1,85 @@
+#pragma once
+
+#include <octet/nn/implementation_of.h>
+#include <octet/nn/intrinsic.h>
+#include <octet/nn/linear_packed_params.h>
+#include <octet/nn/modules.h>
+#include <octet/nn/output_qparams.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace octet::nn {
+namespace quantized {
+
+/// What the statically quantized Linear and its fused forms have in common.
+class StaticLinear : public nn::LinearImpl::Implementation {
+ public:
+  StaticLinear(LinearPackedParams params, const OutputQParams& output) : params_(std::move(params)), output_(output) {}
+
+  StateDict state_dict() const override;
+  Attributes attributes() const override;
+  int64_t weight_bytes() const override { return params_.weight_bytes(); }
+  void pretty_print(std::ostream& stream) const override;
+
+  /// The weight: a quantized tensor (qint8), unpacked anew with each call.
+  at::Tensor weight() const { return params_.weight(); }
+  /// float32, or undefined.
+  const at::Tensor& bias() const { return params_.bias(); }
+  const OutputQParams& output() const { return output_; }
+  int64_t in_features() const { return params_.in_features(); }
+  int64_t out_features() const { return params_.out_features(); }
+
+ protected:
+  /// @throws Error unless the weight's observer is one of qint8
+  static LinearPackedParams params_from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig, const std::string& path);
+  static LinearPackedParams params_from_state(const StateDict& state, const std::string& path);
+
+  LinearPackedParams params_;
+  OutputQParams output_;
+};
+
+/// Linear, and relu where `with_relu`, with int8 weights, quantized input and requantized output. As a module of its own:
+/// @param input  quint8 or qint8 per tensor, [..., in_features]
+/// @return [..., out_features], quantized
+template <class Self, bool with_relu>
+class StaticLinearOf : public ImplementationOf<Self, StaticLinear> {
+ public:
+  using ImplementationOf<Self, StaticLinear>::ImplementationOf;
+
+  /// @param module  in a slot whose observer was calibrated
+  /// @throws Error as LinearPackedParams::from_float and OutputQParams::from
+  static std::shared_ptr<Self> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig, const std::string& path) {
+    return std::make_shared<Self>(StaticLinear::params_from_float(module, qconfig, path), OutputQParams::from(module, path));
+  }
+  /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
+  static std::shared_ptr<Self> from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
+    return std::make_shared<Self>(StaticLinear::params_from_state(state, path), OutputQParams::from(state, attributes, path));
+  }
+
+  at::Tensor forward(const at::Tensor& input) override { return this->params_.apply(input, this->output_, with_relu); }
+};
+
+/// torch.ao.nn.quantized.Linear.
+class LinearImpl : public StaticLinearOf<LinearImpl, false> {
+ public:
+  static constexpr const char* kKind = "octet::nn::quantized::Linear";
+  using StaticLinearOf::StaticLinearOf;
+};
+TORCH_MODULE(Linear);
+
+}  // namespace quantized
+
+namespace intrinsic::quantized {
+
+/// torch.ao.nn.intrinsic.quantized.LinearReLU.
+class LinearReLUImpl : public nn::quantized::StaticLinearOf<LinearReLUImpl, true> {
+ public:
+  static constexpr const char* kKind = "octet::nn::intrinsic::quantized::LinearReLU";
+  using StaticLinearOf::StaticLinearOf;
+};
+TORCH_MODULE(LinearReLU);
+
+}  // namespace intrinsic::quantized
+}  // namespace octet::nn
