@@ -44,8 +44,8 @@ void multiply(const Operand<uint8_t>& a, const Operand<uint8_t>& b, int64_t rows
   run(kernels().multiply_u8, a, b, rows, columns, product_args(a, b, out_qparams), out);
 }
 
-void multiply(const Operand<int8_t>& a, const Operand<int8_t>& b, int64_t rows, int64_t columns,
-              const AffineQParams& out_qparams, Matrix<int8_t> out) {
+void multiply(const Operand<int8_t>& a, const Operand<int8_t>& b, int64_t rows, int64_t columns, const AffineQParams& out_qparams,
+              Matrix<int8_t> out) {
   run(kernels().multiply_s8, a, b, rows, columns, product_args(a, b, out_qparams), out);
 }
 

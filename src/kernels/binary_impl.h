@@ -24,7 +24,8 @@ template <class Simd, class Quantized>
 void add_pairs(const Quantized* a, const Quantized* b, int64_t n, const BinaryArgs& args, Quantized* out) {
   using Float = typename Simd::Float;
   const Float a_multiplier = Simd::set(args.a_multiplier), b_multiplier = Simd::set(args.b_multiplier);
-  quantize_pairs<Simd>(a, b, n, args, out, [&](Float x, Float y) { return Simd::fma(x, a_multiplier, Simd::mul(y, b_multiplier)); });
+  quantize_pairs<Simd>(a, b, n, args, out,
+                       [&](Float x, Float y) { return Simd::fma(x, a_multiplier, Simd::mul(y, b_multiplier)); });
 }
 
 template <class Simd, class Quantized>

@@ -23,12 +23,10 @@ struct Operation {
 
 template <class Quantized>
 const Operation<Quantized> kOperations[] = {
-    {add, [](float a, float a_scale, float b, float b_scale, float inverse) {
-       return std::fma(a, a_scale * inverse, b * (b_scale * inverse));
-     }},
-    {multiply, [](float a, float a_scale, float b, float b_scale, float inverse) {
-       return a * b * (a_scale * b_scale * inverse);
-     }},
+    {add, [](float a, float a_scale, float b, float b_scale,
+             float inverse) { return std::fma(a, a_scale * inverse, b * (b_scale * inverse)); }},
+    {multiply,
+     [](float a, float a_scale, float b, float b_scale, float inverse) { return a * b * (a_scale * b_scale * inverse); }},
 };
 
 template <class Quantized>
@@ -102,7 +100,8 @@ TEST(Binary, NamesWhatIsWrongWithItsArguments) {
   uint8_t q = 0;
   const Operand<uint8_t> one{{&q, 1}, 1.0f, 0};
   EXPECT_EQ(error_of([&] { add(one, one, 1, 1, {0.0f, 0, 0, 255}, {&q, 1}); }), "add: scale must be positive and finite, got 0");
-  EXPECT_EQ(error_of([&] { multiply(one, one, 1, 1, {1.0f, 256, 0, 255}, {&q, 1}); }), "multiply: zero point 256 is not in 0 .. 255");
+  EXPECT_EQ(error_of([&] { multiply(one, one, 1, 1, {1.0f, 256, 0, 255}, {&q, 1}); }),
+            "multiply: zero point 256 is not in 0 .. 255");
 }
 
 }  // namespace

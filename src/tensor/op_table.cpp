@@ -1,9 +1,9 @@
 #include <octet/tensor/error.h>
 #include <octet/tensor/float_fallback.h>
-#include <octet/tensor/module_path.h>
 #include <octet/tensor/quantized_tensor.h>
 
 #include <tensor/float_computation.h>
+#include <tensor/in_module.h>
 #include <tensor/op_table.h>
 
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -41,13 +41,8 @@ const OpRow* row_of(const std::string& op) {
   return row == table().end() ? nullptr : row->second;
 }
 
-std::string where() {
-  const std::string_view path = ModulePathScope::current();
-  return path.empty() ? std::string() : c10::str(" in module '", path, "'");
-}
-
 [[noreturn]] void fail_with_the_way_out(const OpCall& call, const std::string& reason) {
-  fail(call.name(), where(), ": ", reason,
+  fail(call.name(), in_module(), ": ", reason,
        ". Either call dequantize() on the tensor first, or allow this op to compute in float ",
        "with an octet::FloatFallbackGuard.");
 }

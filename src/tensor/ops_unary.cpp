@@ -1,17 +1,13 @@
 // Functions of one number: a table of what they make of each of the 256 integers, computed by the op itself in float64.
-#include <octet/kernels/quantize.h>
 #include <octet/tensor/error.h>
-#include <octet/tensor/parallel.h>
+#include <octet/tensor/lookup_table.h>
 #include <octet/tensor/qparams.h>
+#include <octet/tensor/quantized_tensor.h>
 
 #include <tensor/integers.h>
 #include <tensor/op_table.h>
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/empty.h>
-
-#include <memory>
-#include <utility>
 
 namespace octet {
 namespace {
@@ -24,16 +20,6 @@ enum class Range : uint8_t {
   of_the_results,    ///< chosen, as an observer would, for all results that the argument's 256 integers can have
 };
 
-at::Tensor look_up(const at::Tensor& integers, const at::Tensor& table) {
-  const auto memory_format = integers.suggest_memory_format();
-  const at::Tensor dense = integers.contiguous(memory_format);
-  at::Tensor results = at::empty(dense.sizes(), dense.options(), memory_format);
-  kernels::lookup_table(static_cast<const uint8_t*>(dense.const_data_ptr()), dense.numel(),
-                        static_cast<const uint8_t*>(table.const_data_ptr()), static_cast<uint8_t*>(results.mutable_data_ptr()),
-                        parallel_for);
-  return results;
-}
-
 Quantizer quantizer_of_results(const at::Tensor& finite_results, DType dtype) {
   const auto [scale, zero_point] =
       choose_qparams(finite_results.min(), finite_results.max(),
@@ -41,19 +27,17 @@ Quantizer quantizer_of_results(const at::Tensor& finite_results, DType dtype) {
   return Quantizer::per_tensor(scale.item<double>(), zero_point.item<int64_t>(), dtype);
 }
 
-std::shared_ptr<const Quantizer> quantizer_for(OpCall& call, Range range, const at::Tensor& finite_results) {
-  const DType dtype = call.quantizer().dtype;
-  const DTypeInfo& integers = info(dtype);
-  const int64_t middle = (integers.quant_min + integers.quant_max + 1) / 2;
+Quantizer quantizer_for(const Quantizer& own, Range range, const at::Tensor& finite_results) {
+  const DTypeInfo& integers = info(own.dtype);
   switch (range) {
     case Range::same:
-      return call.impl().quantizer();
+      return own;
     case Range::zero_to_one:
-      return std::make_shared<Quantizer>(Quantizer::per_tensor(1.0 / 256, integers.quant_min, dtype));
+      return Quantizer::per_tensor(1.0 / 256, integers.quant_min, own.dtype);
     case Range::minus_one_to_one:
-      return std::make_shared<Quantizer>(Quantizer::per_tensor(2.0 / 256, middle, dtype));
+      return Quantizer::per_tensor(2.0 / 256, (integers.quant_min + integers.quant_max + 1) / 2, own.dtype);
     case Range::of_the_results:
-      return std::make_shared<Quantizer>(quantizer_of_results(finite_results, dtype));
+      return quantizer_of_results(finite_results, own.dtype);
   }
   fail("octet: no such range");
 }
@@ -69,33 +53,27 @@ void check_fit_in_place(OpCall& call, const at::Tensor& arguments, const at::Ten
   }
 }
 
-void check_all_finite(OpCall& call, const at::Tensor& arguments, const at::Tensor& is_finite) {
-  if (is_finite.all().item<bool>()) return;
-  const at::Tensor has_no_result = is_finite.logical_not().to(call.integers().scalar_type());
-  const at::Tensor hit = look_up(call.integers(), has_no_result).to(at::kBool);
-  if (!hit.any().item<bool>()) return;
-  refuse("the tensor holds values without a finite result; among its possible values there are ",
-         is_finite.logical_not().sum().item<int64_t>(), ", such as ",
-         arguments.masked_select(is_finite.logical_not())[0].item<double>());
-}
-
 template <Range range>
 void unary(OpCall& call) {
   const Quantizer& own = call.quantizer();
   if (info(own.dtype).bits != 8) refuse("a table of all values is made for 8-bit dtypes, not for ", own.dtype);
-  const auto storage = info(own.dtype).storage;
-  const at::Tensor every_byte = at::arange(256, at::kByte).view(storage);
+  const at::Tensor every_byte = at::arange(256, at::kByte).view(info(own.dtype).storage);
   const at::Tensor arguments = dequantize_integers(every_byte, own, {256}).to(at::kDouble);
   const at::Tensor results = call.try_with(arguments.clone()).to(at::kFloat);
   const at::Tensor is_finite = results.isfinite();
-  check_all_finite(call, arguments, is_finite);
   const at::Tensor finite_results = results.masked_select(is_finite);
   if (finite_results.numel() == 0) refuse("it has no finite result for any value of the tensor");
   if (call.in_place() && range != Range::same) check_fit_in_place(call, arguments, finite_results);
-  const auto quantizer = call.in_place() ? call.impl().quantizer() : quantizer_for(call, range, finite_results);
-  const at::Tensor integers = look_up(call.integers(), quantize_to_integers(results, *quantizer));
-  if (call.in_place()) return call.answer_integers(integers);
-  call.answer(wrap(integers, quantizer));
+  const Quantizer quantizer = call.in_place() ? own : quantizer_for(own, range, finite_results);
+  const LookupTable table(own, quantizer, [&](const at::Tensor&) { return results; });
+  if (!table.is_defined_for(call.quantized())) {
+    const at::Tensor without = arguments.masked_select(is_finite.logical_not());
+    refuse("the tensor holds values without a finite result; among its possible values there are ", without.numel(), ", such as ",
+           without[0].item<double>());
+  }
+  const at::Tensor result = table.apply(call.quantized());
+  if (call.in_place()) return call.answer_integers(octet::int_repr(result));
+  call.answer(result);
 }
 
 }  // namespace
