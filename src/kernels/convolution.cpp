@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/check.h"
+#include "kernels/convolution_call.h"
 #include "kernels/convolution_layout.h"
 #include "kernels/gemm_block.h"
 #include "kernels/kernel_table.h"
@@ -13,65 +14,6 @@
 
 namespace octet::kernels {
 namespace {
-
-/// What one call computes.
-struct Call {
-  const ConvolutionInput& input;
-  const ConvolutionGeometry& geometry;
-  Spatial out_size;
-  const KernelTable& table;
-  Columns columns;
-  float scale;
-  RequantizeArgs to;
-};
-
-/// A phase's output pixel.
-struct Pixel {
-  int64_t image;
-  Spatial at;  ///< in the phase's own raster
-};
-
-/// The output pixels of a phase, image by image and row by row.
-class Raster {
- public:
-  Raster(const Phase& phase, int64_t images, const Spatial& out_size) : phase_(phase), images_(images), out_size_(out_size) {
-    for (size_t i = 0; i < size_.size(); ++i) size_[i] = phase.axes[i].outputs(out_size[i]);
-  }
-
-  int64_t pixels() const { return images_ * size_[0] * size_[1] * size_[2]; }
-
-  Pixel pixel(int64_t index) const {
-    const int64_t row = index / size_[2], plane = row / size_[1];
-    return {plane / size_[0], {plane % size_[0], row % size_[1], index % size_[2]}};
-  }
-
-  void advance(Pixel& pixel) const {
-    for (size_t i = size_.size(); i-- > 0;) {
-      if (++pixel.at[i] < size_[i]) return;
-      pixel.at[i] = 0;
-    }
-    ++pixel.image;
-  }
-
-  /// How many of the next pixels, from this one on, are every `step`-th of the output.
-  int64_t run(const Pixel& pixel, int64_t limit) const {
-    const auto is_dense = [](const PhaseAxis& axis) { return axis.output_step == 1; };
-    return std::ranges::all_of(phase_.axes, is_dense) ? limit : std::min(limit, size_[2] - pixel.at[2]);
-  }
-  int64_t step() const { return phase_.axes[2].output_step; }
-
-  /// The pixel's index in the convolution's output.
-  int64_t output(const Pixel& pixel) const {
-    int64_t index = pixel.image;
-    for (size_t i = 0; i < size_.size(); ++i) index = index * out_size_[i] + phase_.axes[i].output(pixel.at[i]);
-    return index;
-  }
-
- private:
-  const Phase& phase_;
-  int64_t images_;
-  Spatial out_size_, size_;
-};
 
 /// memcpy for a few bytes, without the call.
 void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
@@ -89,7 +31,7 @@ void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
 }
 
 /// Writes the group's channels of all taps of an output pixel side by side; zero points where there is padding.
-void gather(const Call& call, const Phase& phase, const Pixel& pixel, int64_t group, uint8_t* to) {
+void gather(const ConvolutionCall& call, const Phase& phase, const Pixel& pixel, int64_t group, uint8_t* to) {
   const ConvolutionInput& input = call.input;
   const int64_t channels = call.geometry.in_channels, taken = channels / call.geometry.groups;
   const auto& [depth, height, width] = phase.axes;
@@ -123,7 +65,7 @@ void gather(const Call& call, const Phase& phase, const Pixel& pixel, int64_t gr
 /// Rows of activations for some output pixels of a phase, and where their results go.
 class PixelBlock {
  public:
-  PixelBlock(const Call& call, const Phase& phase, const Raster& raster)
+  PixelBlock(const ConvolutionCall& call, const Phase& phase, const Raster& raster)
       : call_(call), phase_(phase), raster_(raster), depth_(phase.groups[0].k()), stride_(phase.groups[0].padded_k()) {
     const ConvolutionGeometry& g = call.geometry;
     in_place_ = g.taps() == 1 && g.stride == Spatial{1, 1, 1} && g.padding == Spatial{} && g.output_padding == Spatial{} &&
@@ -140,7 +82,7 @@ class PixelBlock {
     Pixel pixel = raster_.pixel(begin);
     for (int64_t row = 0; row < block_.rows; ++row, raster_.advance(pixel)) {
       if (!in_place_) gather(call_, phase_, pixel, group, gathered_.data() + row * stride_);
-      terms_[row] = {call_.input.zero_point, 0, call_.scale};
+      terms_[row] = {call_.input.zero_point, 0, call_.input.scale};
       if (call_.columns.affine) {
         const int32_t sum = std::accumulate(block_.q.row(row), block_.q.row(row) + depth_, int32_t{0});
         terms_[row].centered_sum = sum - call_.input.zero_point * static_cast<int32_t>(depth_);
@@ -163,10 +105,7 @@ class PixelBlock {
       part.sums += row * kColumns;
       part.rows = rows;
       part.row_terms += row;
-      RequantizeArgs to = from(call_.to, output, channel);
-      to.out_stride *= raster_.step();
-      to.residual_stride *= raster_.step();
-      call_.table.finish_requantized(part, to);
+      call_.table.finish_requantized(part, from(call_.to, output, channel, raster_.step()));
     }
   }
 
@@ -177,7 +116,7 @@ class PixelBlock {
     int64_t output;  ///< of the first
   };
 
-  const Call& call_;
+  const ConvolutionCall& call_;
   const Phase& phase_;
   const Raster& raster_;
   int64_t depth_, stride_;
@@ -191,7 +130,7 @@ class PixelBlock {
 
 /// Cuts a phase into blocks of pixels times groups of channels times groups of panels. A thread gathers a block's pixels once
 /// for all the panels it is given.
-void run_phase(const Call& call, const Phase& phase, ParallelFor parallel_for) {
+void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor parallel_for) {
   const Raster raster(phase, call.input.batch, call.out_size);
   const int64_t pixels = raster.pixels(), row_blocks = ceil_div(pixels, kRowBlock);
   const int64_t groups = call.geometry.groups, panel_groups_of_group = panel_groups(phase.groups[0]);
@@ -235,13 +174,13 @@ void run(const ConvolutionInput& input, const PackedConvolution& weight, const W
   check(weight_qparams.scale, "convolution: weights have no scale");
   check_weight_qparams(weight_qparams, geometry.out_channels, weight.depth(), "convolution");
   const Matrix<Quantized> rows{out, geometry.out_channels};
-  const Call call{input,
+  const ConvolutionCall call{input,
                   geometry,
                   out_size,
                   kernels(),
                   Columns(weight_qparams, epilogue),
-                  input.scale,
                   requantize_args(out_qparams, epilogue, rows, geometry.out_channels, "convolution")};
+  const auto run_phase = is_depthwise(geometry) ? run_depthwise_phase : run_gemm_phase;
   for (const Phase& phase : weight.layout().phases) run_phase(call, phase, parallel_for);
 }
 

@@ -31,6 +31,22 @@ struct PhaseAxis {
   TapRange hits(int64_t j, int64_t input_size) const;
 };
 
+/// The weight of a depthwise phase. Taps are paired, so that one instruction multiplies two pairs of 16-bit integers and adds
+/// the products.
+struct DepthwiseWeight {
+  std::vector<int16_t> values;  ///< [pairs of taps][channels][2]; an odd last tap is paired with a zero
+  std::vector<int32_t> sums;    ///< [channels]
+
+  /// Where a value lies.
+  int64_t at(int64_t tap, int64_t channel) const {
+    return (tap / 2 * static_cast<int64_t>(sums.size()) + channel) * 2 + tap % 2;
+  }
+};
+
+inline bool is_depthwise(const ConvolutionGeometry& geometry) {
+  return geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels;
+}
+
 /// Outputs that use the same taps. An ordinary convolution is one phase. In a transposed one outputs that are a stride apart
 /// meet the inputs with the same elements of the kernel, and other outputs with others: it has as many phases as a stride
 /// has steps, each of them an ordinary convolution of stride 1 with a part of the kernel.
@@ -38,6 +54,7 @@ struct Phase {
   std::array<PhaseAxis, 3> axes;
   /// For each group: its output channels times the taps, in the order of the axes, times its input channels.
   std::vector<PackedWeight> groups;
+  DepthwiseWeight depthwise;  ///< instead of the groups, if that is what the convolution is
 
   int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
 };

@@ -237,6 +237,40 @@ TEST(Convolution, ReadsPixelsInPlaceWhereOneTapAllowsIt) {
   }
 }
 
+TEST(Convolution, IsExactForEveryDepthwiseGeometry) {
+  for (const int64_t channels : kChannels) {
+    for (const Spatial& kernel : {Spatial{1, 3, 3}, Spatial{1, 5, 2}, Spatial{3, 1, 3}}) {
+      for (const int64_t stride : {1, 2, 3}) {
+        for (const int64_t dilation : {1, 2}) {
+          for (const bool transposed : {false, true}) {
+            const ConvolutionGeometry g{.in_channels = channels,
+                                        .out_channels = channels,
+                                        .groups = channels,
+                                        .kernel = kernel,
+                                        .stride = {1, 1, stride},
+                                        .padding = {0, 1, dilation},
+                                        .dilation = {1, dilation, dilation},
+                                        .transposed = transposed};
+            const Spatial size{3, 9, 10};
+            if (g.output_size(size)[1] < 1) continue;
+            expect_exact_everywhere(
+                {.geometry = g, .size = size, .affine = stride == 3, .relu = dilation == 1, .residual = stride == 2});
+          }
+        }
+      }
+    }
+  }
+  // Rows that are cut into parts, and rows that no pixel's taps fit into.
+  ConvolutionGeometry line{.in_channels = 16, .out_channels = 16, .groups = 16, .kernel = {1, 1, 3}, .padding = {0, 0, 1}};
+  expect_exact_everywhere({.geometry = line, .size = {1, 1, 200}});
+  line.kernel[2] = 31;
+  line.padding[2] = 15;
+  expect_exact_everywhere({.geometry = line, .size = {1, 1, 20}});
+  // Several outputs for each channel.
+  line.out_channels = 48;
+  expect_exact_everywhere({.geometry = line, .size = {1, 1, 40}});
+}
+
 /// Small problems of each kind: one group, several, one for each channel, transposed.
 std::vector<ConvolutionGeometry> all_kinds() {
   const ConvolutionGeometry whole{.in_channels = 12, .out_channels = 12, .kernel = {1, 3, 3}, .padding = {0, 1, 1}};

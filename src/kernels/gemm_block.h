@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <string_view>
+#include <vector>
 
 #include "kernels/check.h"
 #include "kernels/kernel_table.h"
@@ -60,10 +61,12 @@ RequantizeArgs requantize_args(const AffineQParams& qparams, const Epilogue& epi
   return to;
 }
 
-/// The same from another row and column on.
-inline RequantizeArgs from(RequantizeArgs to, int64_t row, int64_t column) {
+/// The same from another row and column on, and for every `step`-th row.
+inline RequantizeArgs from(RequantizeArgs to, int64_t row, int64_t column, int64_t step = 1) {
   to.out += row * to.out_stride + column;
+  to.out_stride *= step;
   if (to.residual) to.residual += row * to.residual_stride + column;
+  to.residual_stride *= step;
   return to;
 }
 
@@ -76,6 +79,12 @@ class PerColumn {
   }
   /// The values of the panel that starts at that column.
   const T* from(int64_t column) const { return values_ ? values_ + column : one_.data(); }
+  /// The values of all n columns, in the storage if they are not in one piece anyway.
+  const T* all(int64_t n, std::vector<T>& storage) const {
+    if (values_) return values_;
+    storage.assign(n, one_[0]);
+    return storage.data();
+  }
 
  private:
   const T* values_;

@@ -70,6 +70,21 @@ struct RequantizeArgs {
   int32_t residual_zero_point = 0;
 };
 
+/// A depthwise convolution: some pixels in a row, all channels.
+/// `sum[pixel][channel] = Σ (taps[t][pixel * pixel_step + channel] - zero_point) * weight[t / 2][channel][t % 2]`
+struct DepthwiseArgs {
+  const uint8_t* const* taps;  ///< [2 * pairs]: where the taps of the first pixel are
+  int64_t pairs;
+  int64_t pixel_step;  ///< bytes
+  int64_t pixels;
+  int64_t channels;
+  const int16_t* weight;     ///< [pairs][channels][2]
+  ColumnTerms column_terms;  ///< for each channel; the weight's zero points are in the weight
+  int32_t zero_point;
+  float scale;
+  RequantizeArgs to;  ///< a row for each pixel
+};
+
 /// Arithmetic between quantized numbers. Sums: a * a_multiplier + b * b_multiplier; products: a * b * a_multiplier.
 struct BinaryArgs {
   float a_multiplier;
@@ -132,6 +147,7 @@ struct KernelTable {
   void (*finish_float)(const FinishArgs& args, float* out, int64_t out_stride);
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
   void (*finish_requantized)(const FinishArgs& args, const RequantizeArgs& to);
+  void (*depthwise)(const DepthwiseArgs& args);
   /// NaNs do not count; the return value says whether there are any. An empty range gives +inf, -inf.
   bool (*min_max)(const float* x, int64_t n, float* min, float* max);
   /// Writes the low 8 bits and returns the sum of the integers modulo 2^32.

@@ -82,7 +82,7 @@ void for_each_run(const ConvolutionGeometry& g, const Phase& phase, int64_t grou
   }
 }
 
-std::vector<PackedWeight> packed_groups(const int8_t* weight, const ConvolutionGeometry& g, const Phase& phase) {
+std::vector<PackedWeight> pack_groups(const int8_t* weight, const ConvolutionGeometry& g, const Phase& phase) {
   const int64_t outputs = g.out_channels / g.groups, depth = phase.taps() * (g.in_channels / g.groups);
   std::vector<PackedWeight> groups;
   std::vector<int8_t> part(outputs * depth);
@@ -91,6 +91,35 @@ std::vector<PackedWeight> packed_groups(const int8_t* weight, const ConvolutionG
     groups.emplace_back(part.data(), outputs, depth);
   }
   return groups;
+}
+
+void unpack_groups(const ConvolutionGeometry& g, const Phase& phase, int8_t* weight) {
+  std::vector<int8_t> part(g.out_channels / g.groups * phase.taps() * (g.in_channels / g.groups));
+  for (int64_t group = 0; group < g.groups; ++group) {
+    phase.groups[group].unpack(part.data());
+    for_each_run(g, phase, group, [&](int64_t from, int64_t to, int64_t n) { std::copy_n(&part[from], n, weight + to); });
+  }
+}
+
+DepthwiseWeight pack_depthwise(const int8_t* weight, const ConvolutionGeometry& g, const Phase& phase) {
+  DepthwiseWeight packed{std::vector<int16_t>((phase.taps() + 1) / 2 * g.groups * 2), std::vector<int32_t>(g.groups)};
+  for (int64_t channel = 0; channel < g.groups; ++channel) {
+    for_each_tap(phase, g.kernel, [&](int64_t tap, int64_t element) {
+      const int8_t value = weight[channel * g.taps() + element];
+      packed.values[packed.at(tap, channel)] = value;
+      packed.sums[channel] += value;
+    });
+  }
+  return packed;
+}
+
+void unpack_depthwise(const ConvolutionGeometry& g, const Phase& phase, int8_t* weight) {
+  const DepthwiseWeight& packed = phase.depthwise;
+  for (int64_t channel = 0; channel < g.groups; ++channel) {
+    for_each_tap(phase, g.kernel, [&](int64_t tap, int64_t element) {
+      weight[channel * g.taps() + element] = static_cast<int8_t>(packed.values[packed.at(tap, channel)]);
+    });
+  }
 }
 
 }  // namespace
@@ -123,8 +152,12 @@ PackedConvolution::PackedConvolution(const int8_t* weight, const ConvolutionGeom
   for (const PhaseAxis& depth : phase_axes(geometry, 0)) {
     for (const PhaseAxis& height : phase_axes(geometry, 1)) {
       for (const PhaseAxis& width : phase_axes(geometry, 2)) {
-        Phase phase{{depth, height, width}, {}};
-        phase.groups = packed_groups(weight, geometry, phase);
+        Phase phase{{depth, height, width}, {}, {}};
+        if (is_depthwise(geometry)) {
+          phase.depthwise = pack_depthwise(weight, geometry, phase);
+        } else {
+          phase.groups = pack_groups(weight, geometry, phase);
+        }
         layout->phases.push_back(std::move(phase));
       }
     }
@@ -139,21 +172,16 @@ int64_t PackedConvolution::depth() const { return geometry().taps() * (geometry(
 int64_t PackedConvolution::bytes() const {
   int64_t bytes = 0;
   for (const Phase& phase : layout_->phases) {
+    const auto& [values, sums] = phase.depthwise;
+    bytes += static_cast<int64_t>(values.size() * sizeof(values[0]) + sums.size() * sizeof(sums[0]));
     for (const PackedWeight& group : phase.groups) bytes += group.bytes();
   }
   return bytes;
 }
 
 void PackedConvolution::unpack(int8_t* weight) const {
-  std::vector<int8_t> part;
-  for (const Phase& phase : layout_->phases) {
-    for (int64_t group = 0; group < geometry().groups; ++group) {
-      part.resize(phase.groups[group].n() * phase.groups[group].k());
-      phase.groups[group].unpack(part.data());
-      for_each_run(geometry(), phase, group,
-                   [&](int64_t from, int64_t to, int64_t n) { std::copy_n(&part[from], n, weight + to); });
-    }
-  }
+  const auto unpack_phase = is_depthwise(geometry()) ? unpack_depthwise : unpack_groups;
+  for (const Phase& phase : layout_->phases) unpack_phase(geometry(), phase, weight);
 }
 
 }  // namespace octet::kernels

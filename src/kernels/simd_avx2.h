@@ -27,6 +27,14 @@ struct Avx2Simd {
   static Int load(const int8_t* p, Lanes lanes) {
     return _mm256_cvtepi8_epi32(load_64_bits(p, lanes));
   }
+  static Int load_pairs(const int16_t* p, AllLanes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static Int load_pairs(const int16_t* p, FirstLanes lanes) {
+    return _mm256_maskload_epi32(reinterpret_cast<const int32_t*>(p), mask(lanes));
+  }
+  template <class Lanes>
+  static Int load_pairs(const uint8_t* first, const uint8_t* second, Lanes lanes) {
+    return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(load_64_bits(first, lanes), load_64_bits(second, lanes)));
+  }
   static Float load_half(const uint16_t* p, AllLanes) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
@@ -78,6 +86,7 @@ struct Avx2Simd {
   static Int add(Int a, Int b) { return _mm256_add_epi32(a, b); }
   static Int sub(Int a, Int b) { return _mm256_sub_epi32(a, b); }
   static Int mul(Int a, Int b) { return _mm256_mullo_epi32(a, b); }
+  static Int dot_pairs(Int a, Int b) { return _mm256_madd_epi16(a, b); }
   static Int halved(Int a) { return _mm256_srai_epi32(a, 1); }
 
   static int32_t sum(Int a) {

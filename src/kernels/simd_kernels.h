@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/binary_impl.h"
+#include "kernels/depthwise_impl.h"
 #include "kernels/elementwise_impl.h"
 #include "kernels/embedding_impl.h"
 #include "kernels/gemm_finish_impl.h"
@@ -21,6 +22,7 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .finish_float = finish_float<Simd>,
       .finish_int32 = finish_int32<Simd>,
       .finish_requantized = finish_requantized<Simd>,
+      .depthwise = depthwise<Simd>,
       .min_max = min_max<Simd>,
       .quantize = quantize<Simd>,
       .dequantize_u8 = dequantize<Simd, uint8_t>,

@@ -20,6 +20,9 @@ struct ScalarSimd {
   static Int load(const int32_t* p, AllLanes) { return *p; }
   static Int load(const uint8_t* p, AllLanes) { return *p; }
   static Int load(const int8_t* p, AllLanes) { return *p; }
+  /// A pair of 16-bit integers in each lane, the first in the lower half.
+  static Int load_pairs(const int16_t* p, AllLanes) { return pair(p[0], p[1]); }
+  static Int load_pairs(const uint8_t* first, const uint8_t* second, AllLanes) { return pair(*first, *second); }
   static Float load_half(const uint16_t* p, AllLanes) { return half_to_float(*p); }
   static void store(float* p, Float v, AllLanes) { *p = v; }
   static void store(int32_t* p, Int v, AllLanes) { *p = v; }
@@ -53,6 +56,8 @@ struct ScalarSimd {
   static Int add(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b)); }
   static Int sub(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b)); }
   static Int mul(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b)); }
+  /// For each lane the sum of the products of two pairs of 16-bit integers.
+  static Int dot_pairs(Int a, Int b) { return static_cast<int16_t>(a) * static_cast<int16_t>(b) + (a >> 16) * (b >> 16); }
   /// floor(a / 2)
   static Int halved(Int a) { return a >> 1; }
 
@@ -74,6 +79,9 @@ struct ScalarSimd {
     }
     return s[0];
   }
+
+ private:
+  static Int pair(int32_t first, int32_t second) { return second << 16 | (first & 0xffff); }
 };
 
 }  // namespace octet::kernels
