@@ -1,6 +1,7 @@
 // What the int8 engine reaches, for each ISA: multiply-adds a second (MAC/s) of products, values a
-// second of the rest. One thread; scale, zero point, bias and float output are included.
+// second of the rest. One thread; what surrounds the products (zero points, scales, bias, rounding) is included.
 
+#include <octet/kernels/convolution.h>
 #include <octet/kernels/elementwise.h>
 #include <octet/kernels/gemm.h>
 #include <octet/kernels/half.h>
@@ -66,6 +67,58 @@ void bench_half_gemm(benchmark::State& state, Isa isa, Shape shape) {
   count_rate(state, "MAC/s", m * n * k);
 }
 
+/// A layer of a network for images: square kernel, padding by half of it.
+struct ConvolutionLayer {
+  const char* name;
+  int64_t in_channels, out_channels, groups, kernel, stride, size;
+};
+
+/// ResNet-50's and MobileNetV2's kinds of layers.
+const ConvolutionLayer kConvolutionLayers[] = {
+    {"first_7x7", 3, 64, 1, 7, 2, 224},
+    {"first_3x3", 3, 32, 1, 3, 2, 224},
+    {"3x3", 64, 64, 1, 3, 1, 56},
+    {"3x3", 128, 128, 1, 3, 1, 28},
+    {"3x3", 128, 128, 1, 3, 2, 56},
+    {"3x3", 256, 256, 1, 3, 1, 14},
+    {"3x3", 512, 512, 1, 3, 1, 7},
+    {"1x1", 64, 256, 1, 1, 1, 56},
+    {"1x1", 256, 64, 1, 1, 1, 56},
+    {"1x1", 24, 144, 1, 1, 1, 56},
+    {"1x1", 1024, 2048, 1, 1, 2, 14},
+    {"1x1", 960, 160, 1, 1, 1, 7},
+    {"depthwise_3x3", 96, 96, 96, 3, 1, 112},
+    {"depthwise_3x3", 96, 96, 96, 3, 2, 112},
+    {"depthwise_3x3", 384, 384, 384, 3, 1, 14},
+    {"depthwise_3x3", 960, 960, 960, 3, 1, 7},
+};
+
+void bench_convolution(benchmark::State& state, Isa isa, const ConvolutionLayer& layer) {
+  const ScopedIsa forced(isa);
+  const int64_t pad = layer.kernel / 2;
+  const ConvolutionGeometry geometry{.in_channels = layer.in_channels,
+                                     .out_channels = layer.out_channels,
+                                     .groups = layer.groups,
+                                     .kernel = {1, layer.kernel, layer.kernel},
+                                     .stride = {1, layer.stride, layer.stride},
+                                     .padding = {0, pad, pad}};
+  const Spatial size{1, layer.size, layer.size};
+  const Spatial out_size = geometry.output_size(size);
+  const int64_t depth = layer.in_channels / layer.groups * layer.kernel * layer.kernel;
+  const int64_t outputs = out_size[1] * out_size[2] * layer.out_channels;
+  const auto q = random_bytes<uint8_t>(layer.size * layer.size * layer.in_channels);
+  const PackedConvolution weight(random_bytes<int8_t>(layer.out_channels * depth).data(), geometry);
+  const std::vector<float> weight_scale(layer.out_channels, 0.01f), bias(layer.out_channels, 1.0f);
+  std::vector<uint8_t> out(outputs);
+  for (auto _ : state) {
+    convolution({.q = q.data(), .batch = 1, .size = size, .scale = 0.05f, .zero_point = 100}, weight,
+                {.scale = weight_scale.data(), .per_channel = true}, {.bias = bias.data(), .relu = true},
+                {.scale = 0.5f, .zero_point = 0}, out.data());
+    benchmark::ClobberMemory();
+  }
+  count_rate(state, "MAC/s", outputs * depth);
+}
+
 constexpr int64_t kValues = 128 * 768;
 
 /// Anything that maps kValues floats.
@@ -95,6 +148,12 @@ void register_benchmarks(Isa isa) {
   }
   for (const Shape& shape : {Shape{1, 768, 768}, Shape{16, 768, 768}}) {
     add(name_of("half_gemm", shape), [=](benchmark::State& state) { bench_half_gemm(state, isa, shape); });
+  }
+  for (const ConvolutionLayer& layer : kConvolutionLayers) {
+    std::string what = std::string("convolution_") + layer.name;
+    for (const int64_t part : {layer.in_channels, layer.out_channels, layer.size}) what += "/" + std::to_string(part);
+    add(what + "/s" + std::to_string(layer.stride),
+        [=](benchmark::State& state) { bench_convolution(state, isa, layer); });
   }
   static std::vector<uint8_t> q(kValues);
   static std::vector<float> y(kValues);
