@@ -30,43 +30,63 @@ void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
   }
 }
 
-/// Writes the group's channels of all taps of an output pixel side by side; zero points where there is padding.
-void gather(const ConvolutionCall& call, const Phase& phase, const Pixel& pixel, int64_t group, uint8_t* to) {
-  const ConvolutionInput& input = call.input;
-  const int64_t channels = call.geometry.in_channels, taken = channels / call.geometry.groups;
-  const auto& [depth, height, width] = phase.axes;
-  const TapRange depth_hits = depth.hits(pixel.at[0], input.size[0]);
-  const TapRange height_hits = height.hits(pixel.at[1], input.size[1]);
-  const TapRange width_hits = width.hits(pixel.at[2], input.size[2]);
-  const bool adjacent = taken == channels && width.tap_spacing == 1;
-  const auto pad = [&](int64_t taps) {
-    if (taps > 0) std::memset(to, input.zero_point, taps * taken);
-    to += taps * taken;
-  };
-  for (int64_t d = 0; d < depth.taps; ++d) {
-    for (int64_t h = 0; h < height.taps; ++h) {
-      if (d < depth_hits.begin || d >= depth_hits.end || h < height_hits.begin || h >= height_hits.end) {
-        pad(width.taps);
-        continue;
+/// Writes a group's channels of the taps of output pixels side by side, a row for each pixel; zero points for padding.
+class Gather {
+ public:
+  Gather(const ConvolutionCall& call, const Phase& phase)
+      : call_(call), phase_(phase), width_(phase.axes[2]), width_size_(call.input.size[2]) {
+    channels_ = call.geometry.in_channels;
+    taken_ = channels_ / call.geometry.groups;
+    if (taken_ == channels_ && width_.tap_spacing == 1) inside_ = width_.inside(width_size_);
+  }
+
+  /// Takes the next pixels of a row of outputs.
+  void operator()(Pixel pixel, int64_t pixels, int64_t group, Matrix<uint8_t> rows) const {
+    const int64_t bytes = width_.taps * taken_;
+    int64_t column = 0;
+    for (int64_t d = 0; d < phase_.axes[0].taps; ++d) {
+      for (int64_t h = 0; h < phase_.axes[1].taps; ++h, column += bytes) {
+        const uint8_t* from = call_.input_row(phase_, pixel, d, h);
+        for (int64_t i = 0; i < pixels; ++i) {
+          uint8_t* to = rows.row(i) + column;
+          const int64_t j = pixel.at[2] + i;
+          if (!from) {
+            std::memset(to, call_.input.zero_point, bytes);
+          } else if (inside_.begin <= j && j < inside_.end) {
+            copy_bytes(to, from + width_.input(j, 0) * channels_, bytes);
+          } else {
+            gather_taps(from + group * taken_, j, to);
+          }
+        }
       }
-      const int64_t row = (pixel.image * input.size[0] + depth.input(pixel.at[0], d)) * input.size[1] +
-                          height.input(pixel.at[1], h);
-      pad(width_hits.begin);
-      const uint8_t* from =
-          input.q + (row * input.size[2] + width.input(pixel.at[2], width_hits.begin)) * channels + group * taken;
-      const int64_t copies = adjacent ? 1 : width_hits.end - width_hits.begin;
-      const int64_t bytes = adjacent ? (width_hits.end - width_hits.begin) * taken : taken;
-      for (int64_t i = 0; i < copies; ++i, from += width.tap_spacing * channels, to += bytes) copy_bytes(to, from, bytes);
-      pad(width.taps - width_hits.end);
     }
   }
-}
+
+ private:
+  void gather_taps(const uint8_t* from, int64_t j, uint8_t* to) const {
+    const Range hits = width_.hits(j, width_size_);
+    for (int64_t tap = 0; tap < width_.taps; ++tap, to += taken_) {
+      if (hits.begin <= tap && tap < hits.end) {
+        copy_bytes(to, from + width_.input(j, tap) * channels_, taken_);
+      } else {
+        std::memset(to, call_.input.zero_point, taken_);
+      }
+    }
+  }
+
+  const ConvolutionCall& call_;
+  const Phase& phase_;
+  const PhaseAxis& width_;
+  int64_t width_size_;
+  int64_t channels_, taken_;
+  Range inside_{0, 0};  ///< the outputs of a row whose taps are in one piece
+};
 
 /// Rows of activations for some output pixels of a phase, and where their results go.
 class PixelBlock {
  public:
   PixelBlock(const ConvolutionCall& call, const Phase& phase, const Raster& raster)
-      : call_(call), phase_(phase), raster_(raster), depth_(phase.groups[0].k()), stride_(phase.groups[0].padded_k()) {
+      : call_(call), raster_(raster), gather_(call, phase), depth_(phase.groups[0].k()), stride_(phase.groups[0].padded_k()) {
     const ConvolutionGeometry& g = call.geometry;
     in_place_ = g.taps() == 1 && g.stride == Spatial{1, 1, 1} && g.padding == Spatial{} && g.output_padding == Spatial{} &&
                 depth_ == stride_;
@@ -78,20 +98,23 @@ class PixelBlock {
     block_ = {{gathered_.data(), stride_}, end - begin, terms_};
     if (in_place_) block_.q = {call_.input.q + begin * call_.geometry.in_channels + group * depth_, call_.geometry.in_channels};
     runs_ = 0;
-    int64_t run_end = 0;
     Pixel pixel = raster_.pixel(begin);
-    for (int64_t row = 0; row < block_.rows; ++row, raster_.advance(pixel)) {
-      if (!in_place_) gather(call_, phase_, pixel, group, gathered_.data() + row * stride_);
+    for (int64_t row = 0; row < block_.rows;) {
+      const int64_t pixels = raster_.run(pixel, block_.rows - row), output = raster_.output(pixel);
+      if (!in_place_) gather_(pixel, pixels, group, {gathered_.data() + row * stride_, stride_});
+      if (runs_ > 0 && run_[runs_ - 1].output + run_[runs_ - 1].rows * raster_.step() == output) {
+        run_[runs_ - 1].rows += pixels;
+      } else {
+        run_[runs_++] = {row, pixels, output};
+      }
+      raster_.advance(pixel, pixels);
+      row += pixels;
+    }
+    for (int64_t row = 0; row < block_.rows; ++row) {
       terms_[row] = {call_.input.zero_point, 0, call_.input.scale};
-      if (call_.columns.affine) {
-        const int32_t sum = std::accumulate(block_.q.row(row), block_.q.row(row) + depth_, int32_t{0});
-        terms_[row].centered_sum = sum - call_.input.zero_point * static_cast<int32_t>(depth_);
-      }
-      if (row == run_end) {
-        const int64_t rows = raster_.run(pixel, block_.rows - row);
-        run_[runs_++] = {row, rows, raster_.output(pixel)};
-        run_end += rows;
-      }
+      if (!call_.columns.affine) continue;
+      const int32_t sum = std::accumulate(block_.q.row(row), block_.q.row(row) + depth_, int32_t{0});
+      terms_[row].centered_sum = sum - call_.input.zero_point * static_cast<int32_t>(depth_);
     }
   }
 
@@ -117,8 +140,8 @@ class PixelBlock {
   };
 
   const ConvolutionCall& call_;
-  const Phase& phase_;
   const Raster& raster_;
+  Gather gather_;
   int64_t depth_, stride_;
   bool in_place_;  ///< the input's pixels are the rows
   std::vector<uint8_t> gathered_;

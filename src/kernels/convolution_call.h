@@ -10,6 +10,12 @@
 
 namespace octet::kernels {
 
+/// A phase's output pixel.
+struct Pixel {
+  int64_t image;
+  Spatial at;  ///< in the phase's own raster
+};
+
 /// What one call of convolution() computes.
 struct ConvolutionCall {
   const ConvolutionInput& input;
@@ -18,12 +24,13 @@ struct ConvolutionCall {
   const KernelTable& table;
   Columns columns;
   RequantizeArgs to;
-};
 
-/// A phase's output pixel.
-struct Pixel {
-  int64_t image;
-  Spatial at;  ///< in the phase's own raster
+  /// The row of the input that the taps (d, h, ...) of a pixel read, or null if they are all in the padding.
+  const uint8_t* input_row(const Phase& phase, const Pixel& pixel, int64_t d, int64_t h) const {
+    const int64_t plane = phase.axes[0].input(pixel.at[0], d), row = phase.axes[1].input(pixel.at[1], h);
+    if (plane < 0 || plane >= input.size[0] || row < 0 || row >= input.size[1]) return nullptr;
+    return input.q + ((pixel.image * input.size[0] + plane) * input.size[1] + row) * input.size[2] * geometry.in_channels;
+  }
 };
 
 /// The output pixels of a phase, image by image and row by row.
@@ -41,20 +48,22 @@ class Raster {
     return {plane / size_[0], {plane % size_[0], row % size_[1], index % size_[2]}};
   }
 
-  void advance(Pixel& pixel) const {
-    for (size_t i = size_.size(); i-- > 0;) {
-      if (++pixel.at[i] < size_[i]) return;
-      pixel.at[i] = 0;
-    }
-    ++pixel.image;
-  }
-
-  /// How many of the next pixels, from this one on, are every `step`-th of the output.
-  int64_t run(const Pixel& pixel, int64_t limit) const {
-    const auto is_dense = [](const PhaseAxis& axis) { return axis.output_step == 1; };
-    return std::ranges::all_of(phase_.axes, is_dense) ? limit : std::min(limit, size_[2] - pixel.at[2]);
-  }
+  /// How many of the next pixels are in this one's row, which are every `step()`-th of the output.
+  int64_t run(const Pixel& pixel, int64_t limit) const { return std::min(limit, size_[2] - pixel.at[2]); }
   int64_t step() const { return phase_.axes[2].output_step; }
+
+  /// Goes on by a run.
+  void advance(Pixel& pixel, int64_t pixels) const {
+    pixel.at[2] += pixels;
+    for (size_t i = size_.size() - 1; i > 0 && pixel.at[i] == size_[i]; --i) {
+      pixel.at[i] = 0;
+      ++pixel.at[i - 1];
+    }
+    if (pixel.at[0] == size_[0]) {
+      pixel.at[0] = 0;
+      ++pixel.image;
+    }
+  }
 
   /// The pixel's index in the convolution's output.
   int64_t output(const Pixel& pixel) const {

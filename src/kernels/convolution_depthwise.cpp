@@ -21,21 +21,12 @@ DepthwiseWeight centered(DepthwiseWeight weight, int64_t taps, const PerColumn<i
   return weight;
 }
 
-/// The outputs [begin, end) of a row for which no tap is in the padding.
-TapRange interior(const PhaseAxis& axis, int64_t outputs, int64_t input_size) {
-  const int64_t before = std::max<int64_t>(-axis.input(0, 0), 0);  // how far the first output's first tap is outside
-  const int64_t room = input_size - 1 - axis.input(0, axis.taps - 1);
-  const int64_t begin = std::min(ceil_div(before, axis.input_step), outputs);
-  const int64_t end = room < 0 ? 0 : std::min(room / axis.input_step + 1, outputs);
-  return {begin, std::max(begin, end)};
-}
-
 /// Where the taps of output pixels lie.
 class TapPointers {
  public:
   /// @param padding  zero points, as many as a row of the input has bytes
   TapPointers(const ConvolutionCall& call, const Phase& phase, const uint8_t* padding)
-      : input_(call.input), channels_(call.geometry.in_channels), phase_(phase), padding_(padding), taps_(pairs() * 2) {}
+      : call_(call), phase_(phase), padding_(padding), taps_(pairs() * 2) {}
 
   int64_t pairs() const { return (phase_.taps() + 1) / 2; }
 
@@ -43,15 +34,12 @@ class TapPointers {
     const auto& [depth, height, width] = phase_.axes;
     size_t tap = 0;
     for (int64_t d = 0; d < depth.taps; ++d) {
-      const int64_t plane = depth.input(pixel.at[0], d);
       for (int64_t h = 0; h < height.taps; ++h) {
-        const int64_t row = height.input(pixel.at[1], h);
-        const bool inside = 0 <= plane && plane < input_.size[0] && 0 <= row && row < input_.size[1];
-        const uint8_t* pixels =
-            input_.q + ((pixel.image * input_.size[0] + plane) * input_.size[1] + row) * input_.size[2] * channels_;
+        const uint8_t* row = call_.input_row(phase_, pixel, d, h);
         for (int64_t w = 0; w < width.taps; ++w) {
           const int64_t column = width.input(pixel.at[2], w);
-          taps_[tap++] = inside && 0 <= column && column < input_.size[2] ? pixels + column * channels_ : padding_;
+          const bool inside = row && 0 <= column && column < call_.input.size[2];
+          taps_[tap++] = inside ? row + column * call_.geometry.in_channels : padding_;
         }
       }
     }
@@ -60,8 +48,7 @@ class TapPointers {
   }
 
  private:
-  const ConvolutionInput& input_;
-  int64_t channels_;
+  const ConvolutionCall& call_;
   const Phase& phase_;
   const uint8_t* padding_;
   std::vector<const uint8_t*> taps_;
@@ -87,7 +74,7 @@ void run_depthwise_phase(const ConvolutionCall& call, const Phase& phase, Parall
   const ColumnTerms columns{weight.sums.data(), nullptr, call.columns.scales.all(channels, scales),
                             call.columns.biases.all(channels, biases)};
   const std::vector<uint8_t> padding(input.size[2] * channels, static_cast<uint8_t>(input.zero_point));
-  const TapRange inside = interior(width, row_pixels, input.size[2]);
+  const Range inside = width.inside(input.size[2]);
 
   const int64_t parts = ceil_div(row_pixels, kPixelsPerItem);
   const int64_t item_work = std::min(row_pixels, kPixelsPerItem) * channels * phase.taps();

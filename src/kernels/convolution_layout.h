@@ -8,8 +8,8 @@
 
 namespace octet::kernels {
 
-/// Taps in a row: [begin, end).
-struct TapRange {
+/// [begin, end)
+struct Range {
   int64_t begin, end;
 };
 
@@ -28,7 +28,9 @@ struct PhaseAxis {
   int64_t kernel(int64_t tap) const { return kernel_first + tap * kernel_step; }
 
   /// The taps of output j that read an element of the input rather than its padding.
-  TapRange hits(int64_t j, int64_t input_size) const;
+  Range hits(int64_t j, int64_t input_size) const;
+  /// The outputs none of whose taps is in the padding; they may reach beyond the last output.
+  Range inside(int64_t input_size) const;
 };
 
 /// The weight of a depthwise phase. Taps are paired, so that one instruction multiplies two pairs of 16-bit integers and adds

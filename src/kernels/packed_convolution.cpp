@@ -138,12 +138,19 @@ Spatial ConvolutionGeometry::output_size(const Spatial& input) const {
   return size;
 }
 
-TapRange PhaseAxis::hits(int64_t j, int64_t input_size) const {
+Range PhaseAxis::hits(int64_t j, int64_t input_size) const {
   const int64_t first = input(j, 0), last = input(j, taps - 1);
   if (first >= 0 && last < input_size) return {0, taps};
   const int64_t begin = first < 0 ? std::min((-first + tap_spacing - 1) / tap_spacing, taps) : 0;
   const int64_t end = first < input_size ? std::min((input_size - 1 - first) / tap_spacing + 1, taps) : 0;
   return {begin, std::max(begin, end)};
+}
+
+Range PhaseAxis::inside(int64_t input_size) const {
+  const int64_t before = std::max<int64_t>(-input(0, 0), 0);  // how far the first output's first tap is outside
+  const int64_t room = input_size - 1 - input(0, taps - 1);
+  const int64_t begin = (before + input_step - 1) / input_step;
+  return {begin, room < 0 ? begin : std::max(room / input_step + 1, begin)};
 }
 
 PackedConvolution::PackedConvolution(const int8_t* weight, const ConvolutionGeometry& geometry) {
