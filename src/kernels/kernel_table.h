@@ -1,6 +1,7 @@
 #pragma once
 
 #include <octet/kernels/isa.h>
+#include <octet/kernels/pool.h>
 
 #include <cstdint>
 
@@ -110,6 +111,21 @@ struct NormalizeArgs {
   QuantizeArgs out;
 };
 
+/// One row of outputs of a pool.
+template <class T>
+struct PoolRow {
+  const T* const* rows;  ///< [row_count]: the input rows, each [width][channels], of the windows' depth and height
+  int64_t row_count;     ///< 1 or more
+  int64_t width;
+  int64_t channels;
+  const PoolWindow* windows;  ///< [outputs], along the width
+  int64_t outputs;
+  T lowest;  ///< of the type
+  T highest;
+  int32_t zero_point;  ///< of averages
+  int64_t divisor;     ///< of averages: that of the depth times that of the height
+};
+
 struct LstmRow {
   const float* x_gates;
   const float* h_gates;
@@ -162,6 +178,12 @@ struct KernelTable {
   void (*integer_sums_s8)(const int8_t* q, int64_t n, IntegerSums* sums);
   void (*normalize_u8)(const uint8_t* q, int64_t n, const NormalizeArgs& args, uint8_t* out);
   void (*normalize_s8)(const int8_t* q, int64_t n, const NormalizeArgs& args, int8_t* out);
+  void (*look_up)(const uint8_t* x, int64_t n, const uint8_t* table, uint8_t* y);
+  /// scratch: [width * channels]
+  void (*max_pool_row_u8)(const PoolRow<uint8_t>& row, uint8_t* scratch, uint8_t* out);
+  void (*max_pool_row_s8)(const PoolRow<int8_t>& row, int8_t* scratch, int8_t* out);
+  void (*average_pool_row_u8)(const PoolRow<uint8_t>& row, int32_t* scratch, uint8_t* out);
+  void (*average_pool_row_s8)(const PoolRow<int8_t>& row, int32_t* scratch, int8_t* out);
   void (*sigmoid)(const float* x, int64_t n, float* y);
   void (*tanh)(const float* x, int64_t n, float* y);
   void (*lstm_row)(const LstmRow& row, int64_t hidden);

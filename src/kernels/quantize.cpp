@@ -89,9 +89,9 @@ void quantize_rows(Matrix<const float> x, int64_t rows, int64_t columns, const R
 }
 
 void lookup_table(const uint8_t* x, int64_t n, const uint8_t* table, uint8_t* y, ParallelFor parallel_for) {
-  parallel_for(0, n, kElementsPerTask, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) y[i] = table[x[i]];
-  });
+  const KernelTable& kernel_table = kernels();
+  parallel_for(0, n, kElementsPerTask,
+               [&](int64_t begin, int64_t end) { kernel_table.look_up(x + begin, end - begin, table, y + begin); });
 }
 
 }  // namespace octet::kernels

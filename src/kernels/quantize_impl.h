@@ -82,4 +82,13 @@ void dequantize(const Quantized* q, int64_t n, float scale, int32_t zero_point, 
   });
 }
 
+template <class Simd>
+void look_up(const uint8_t* x, int64_t n, const uint8_t* table, uint8_t* y) {
+  using Table = typename Simd::ByteTable;
+  const Table entries(table);
+  const int64_t whole = n / Table::kBytes * Table::kBytes;
+  for (int64_t i = 0; i < whole; i += Table::kBytes) entries.look_up(x + i, y + i);
+  for (int64_t i = whole; i < n; ++i) y[i] = table[x[i]];
+}
+
 }  // namespace octet::kernels

@@ -170,14 +170,22 @@ TEST(MinMax, DoesNotDependOnThreadsAndKnowsRows) {
 }
 
 TEST(LookupTable, MapsEveryByteAlsoInPlace) {
-  std::vector<uint8_t> table(256), x(256), expected(256);
-  for (int i = 0; i < 256; ++i) {
-    x[i] = static_cast<uint8_t>(i);
-    table[i] = static_cast<uint8_t>(i * 7 + 3);
-    expected[i] = static_cast<uint8_t>(i * 7 + 3);
+  Random random(10);
+  const std::vector<uint8_t> table = random_integers<uint8_t>(random, 256, 0, 255);
+  for (const int64_t n : {0, 1, 63, 64, 65, 256, 1000}) {
+    std::vector<uint8_t> bytes = random_integers<uint8_t>(random, n, 0, 255);
+    for (int64_t i = 0; n == 256 && i < n; ++i) bytes[i] = static_cast<uint8_t>(i);
+    std::vector<uint8_t> expected;
+    for (const uint8_t byte : bytes) expected.push_back(table[byte]);
+    for_each_isa([&] {
+      const GuardedArray<uint8_t> x(bytes);
+      lookup_table(x.data(), n, table.data(), x.data());
+      ASSERT_EQ(x.values(), expected);
+      const GuardedArray<uint8_t> y(n);
+      lookup_table(bytes.data(), n, table.data(), y.data(), test::three_threads_for);
+      ASSERT_EQ(y.values(), expected);
+    });
   }
-  lookup_table(x.data(), 256, table.data(), x.data(), test::three_threads_for);
-  EXPECT_EQ(x, expected);
 }
 
 }  // namespace

@@ -116,6 +116,36 @@ struct Avx2Simd {
     return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
   }
 
+  /// vpshufb looks up in 16 entries, and gives 0 for an index with its high bit set: so each byte finds its entry in one of 16
+  /// parts.
+  struct ByteTable {
+    static constexpr int64_t kBytes = 64;
+    explicit ByteTable(const uint8_t* table) {
+      for (int part = 0; part < 16; ++part) {
+        parts[part] = _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(table) + part));
+      }
+    }
+
+    void look_up(const uint8_t* x, uint8_t* y) const {
+      const auto load = [&](int half) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x) + half); };
+      __m256i index[2] = {load(0), load(1)};
+      __m256i found[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+      const __m256i high_bit_from_16_on = _mm256_set1_epi8(0x70);
+#pragma GCC unroll 16
+      for (int part = 0; part < 16; ++part) {
+#pragma GCC unroll 2
+        for (int half = 0; half < 2; ++half) {
+          const __m256i here = _mm256_adds_epu8(index[half], high_bit_from_16_on);
+          found[half] = _mm256_or_si256(found[half], _mm256_shuffle_epi8(parts[part], here));
+          index[half] = _mm256_sub_epi8(index[half], _mm256_set1_epi8(16));
+        }
+      }
+      for (int half = 0; half < 2; ++half) _mm256_storeu_si256(reinterpret_cast<__m256i*>(y) + half, found[half]);
+    }
+
+    __m256i parts[16];
+  };
+
  private:
   static constexpr int64_t count(AllLanes) { return kLanes; }
   static constexpr int64_t count(FirstLanes lanes) { return lanes.count; }

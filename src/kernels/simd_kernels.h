@@ -8,6 +8,7 @@
 #include "kernels/half_impl.h"
 #include "kernels/kernel_table.h"
 #include "kernels/normalization_impl.h"
+#include "kernels/pool_impl.h"
 #include "kernels/quantize_impl.h"
 #include "kernels/recurrent_impl.h"
 
@@ -35,6 +36,11 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .integer_sums_s8 = integer_sums<Simd, int8_t>,
       .normalize_u8 = normalize<Simd, uint8_t>,
       .normalize_s8 = normalize<Simd, int8_t>,
+      .look_up = look_up<Simd>,
+      .max_pool_row_u8 = max_pool_row<Simd, uint8_t>,
+      .max_pool_row_s8 = max_pool_row<Simd, int8_t>,
+      .average_pool_row_u8 = average_pool_row<Simd, uint8_t>,
+      .average_pool_row_s8 = average_pool_row<Simd, int8_t>,
       .sigmoid = sigmoid_all<Simd>,
       .tanh = tanh_all<Simd>,
       .lstm_row = lstm_row<Simd>,

@@ -80,6 +80,15 @@ struct ScalarSimd {
     return s[0];
   }
 
+  /// A table of 256 bytes, and how many are looked up in it at a time.
+  struct ByteTable {
+    static constexpr int64_t kBytes = 1;
+    explicit ByteTable(const uint8_t* table) : entries(table) {}
+    void look_up(const uint8_t* x, uint8_t* y) const { *y = entries[*x]; }
+
+    const uint8_t* entries;
+  };
+
  private:
   static Int pair(int32_t first, int32_t second) { return second << 16 | (first & 0xffff); }
 };
