@@ -3,46 +3,44 @@
 #include "kernels/elementwise_impl.h"
 #include "kernels/kernel_table.h"
 #include "kernels/quantize_impl.h"
+#include "kernels/simd_twice.h"
 
 namespace octet::kernels {
 
-/// Applies the zero points to a panel's sums. For each vector of columns, `emitter(column, lanes)` gives what takes the
-/// sums of each row, and the row's scale: `emit(row, scale, sums)`.
-template <class Simd, class Emitter>
-void finish_rows(const FinishArgs& args, const Emitter& emitter) {
-  const ColumnTerms& columns = args.column_terms;
-  for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
-    const auto emit = emitter(column, lanes);
-    const auto weight_sum = Simd::load(columns.weight_sum + column, lanes);
-    const auto weight_zero_point = args.affine ? Simd::load(columns.zero_point + column, lanes) : Simd::set(0);
-    for (int64_t row = 0; row < args.rows; ++row) {
-      const RowTerms& terms = args.row_terms[row];
-      auto sums = Simd::load(args.sums + row * kColumns + column, lanes);
-      sums = Simd::sub(sums, Simd::mul(Simd::set(terms.zero_point), weight_sum));
-      if (args.affine) sums = Simd::sub(sums, Simd::mul(Simd::set(terms.centered_sum), weight_zero_point));
-      emit(row, terms.scale, sums);
-    }
-  });
+/// Applies the zero points to the sums of one vector of a panel's columns, and calls `emit(row, scale, sums)` for each row.
+template <class Simd, class Lanes, class Emit>
+void finish_columns(const FinishArgs& args, int64_t column, Lanes lanes, const Emit& emit) {
+  const auto weight_sum = Simd::load(args.column_terms.weight_sum + column, lanes);
+  const auto weight_zero_point = args.affine ? Simd::load(args.column_terms.zero_point + column, lanes) : Simd::set(0);
+  for (int64_t row = 0; row < args.rows; ++row) {
+    const RowTerms& terms = args.row_terms[row];
+    auto sums = Simd::load(args.sums + row * kColumns + column, lanes);
+    sums = Simd::sub(sums, Simd::mul(Simd::set(terms.zero_point), weight_sum));
+    if (args.affine) sums = Simd::sub(sums, Simd::mul(Simd::set(terms.centered_sum), weight_zero_point));
+    emit(row, terms.scale, sums);
+  }
 }
 
 template <class Simd>
 void finish_float(const FinishArgs& args, float* out, int64_t out_stride) {
   const ColumnTerms& columns = args.column_terms;
-  finish_rows<Simd>(args, [&](int64_t column, auto lanes) {
+  for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
     const auto weight_scale = Simd::load(columns.scale + column, lanes);
     const auto bias = Simd::load(columns.bias + column, lanes);
-    return [=, relu_too = args.relu](int64_t row, float scale, typename Simd::Int sums) {
+    finish_columns<Simd>(args, column, lanes, [&](int64_t row, float scale, typename Simd::Int sums) {
       auto y = Simd::fma(Simd::to_float(sums), Simd::mul(Simd::set(scale), weight_scale), bias);
-      if (relu_too) y = relu<Simd>(y);
+      if (args.relu) y = relu<Simd>(y);
       Simd::store(out + row * out_stride + column, y, lanes);
-    };
+    });
   });
 }
 
 template <class Simd>
 void finish_int32(const FinishArgs& args, int32_t* out, int64_t out_stride) {
-  finish_rows<Simd>(args, [&](int64_t column, auto lanes) {
-    return [=](int64_t row, float, typename Simd::Int sums) { Simd::store(out + row * out_stride + column, sums, lanes); };
+  for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
+    finish_columns<Simd>(args, column, lanes, [&](int64_t row, float, typename Simd::Int sums) {
+      Simd::store(out + row * out_stride + column, sums, lanes);
+    });
   });
 }
 
@@ -59,8 +57,12 @@ class Requantizer {
         column_(column),
         lanes_(lanes) {}
 
-  void operator()(int64_t row, float scale, typename Simd::Int sums) const {
-    const auto multiplier = Simd::mul(Simd::mul(Simd::set(scale), weight_scale_), inverse_scale_);
+  /// What the sums of a row with that scale are multiplied with.
+  typename Simd::Float multiplier(float scale) const {
+    return Simd::mul(Simd::mul(Simd::set(scale), weight_scale_), inverse_scale_);
+  }
+
+  void operator()(int64_t row, typename Simd::Float multiplier, typename Simd::Int sums) const {
     auto y = Simd::fma(Simd::to_float(sums), multiplier, bias_);
     if (to_.residual) {
       const auto q = Simd::load(to_.residual + row * to_.residual_stride + column_, lanes_);
@@ -80,8 +82,11 @@ class Requantizer {
 
 template <class Simd>
 void finish_requantized(const FinishArgs& args, const RequantizeArgs& to) {
-  finish_rows<Simd>(args, [&](int64_t column, auto lanes) {
-    return Requantizer<Simd, decltype(lanes)>(to, args.column_terms, column, lanes);
+  for_each_double_vector<Simd>(args.columns, [&]<class Part, class Lanes>(Part, int64_t column, Lanes lanes) {
+    const Requantizer<Part, Lanes> requantize(to, args.column_terms, column, lanes);
+    finish_columns<Part>(args, column, lanes, [&](int64_t row, float scale, typename Part::Int sums) {
+      requantize(row, requantize.multiplier(scale), sums);
+    });
   });
 }
 

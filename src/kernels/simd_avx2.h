@@ -35,6 +35,12 @@ struct Avx2Simd {
   static Int load_pairs(const uint8_t* first, const uint8_t* second, Lanes lanes) {
     return _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(load_64_bits(first, lanes), load_64_bits(second, lanes)));
   }
+  static void load_pairs_twice(const uint8_t* first, const uint8_t* second, Int& low, Int& high) {
+    const __m128i a = _mm_loadu_si128(reinterpret_cast<const __m128i*>(first));
+    const __m128i b = _mm_loadu_si128(reinterpret_cast<const __m128i*>(second));
+    low = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b));
+    high = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(a, b));
+  }
   static Float load_half(const uint16_t* p, AllLanes) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
   }
@@ -54,6 +60,12 @@ struct Avx2Simd {
     const int64_t bytes =
         _mm_cvtsi128_si64(_mm_unpacklo_epi32(_mm256_castsi256_si128(low_bytes), _mm256_extracti128_si256(low_bytes, 1)));
     memcpy(p, &bytes, count(lanes));
+  }
+  static void store_low_bytes_twice(uint8_t* p, Int low, Int high) {
+    const __m256i low_byte = _mm256_set1_epi32(0xff);
+    const __m256i words = _mm256_packus_epi32(_mm256_and_si256(low, low_byte), _mm256_and_si256(high, low_byte));
+    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_shuffle_epi32(bytes, _MM_SHUFFLE(3, 1, 2, 0)));
   }
   template <class Lanes>
   static void store_half(uint16_t* p, Float v, Lanes lanes) {

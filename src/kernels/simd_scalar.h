@@ -23,10 +23,19 @@ struct ScalarSimd {
   /// A pair of 16-bit integers in each lane, the first in the lower half.
   static Int load_pairs(const int16_t* p, AllLanes) { return pair(p[0], p[1]); }
   static Int load_pairs(const uint8_t* first, const uint8_t* second, AllLanes) { return pair(*first, *second); }
+  /// Two vectors of pairs that lie side by side.
+  static void load_pairs_twice(const uint8_t* first, const uint8_t* second, Int& low, Int& high) {
+    low = pair(first[0], second[0]);
+    high = pair(first[1], second[1]);
+  }
   static Float load_half(const uint16_t* p, AllLanes) { return half_to_float(*p); }
   static void store(float* p, Float v, AllLanes) { *p = v; }
   static void store(int32_t* p, Int v, AllLanes) { *p = v; }
   static void store_low_bytes(uint8_t* p, Int v, AllLanes) { *p = static_cast<uint8_t>(v); }
+  static void store_low_bytes_twice(uint8_t* p, Int low, Int high) {
+    p[0] = static_cast<uint8_t>(low);
+    p[1] = static_cast<uint8_t>(high);
+  }
   static void store_half(uint16_t* p, Float v, AllLanes) { *p = float_to_half(v); }
 
   static Float set(float v) { return v; }
