@@ -43,6 +43,7 @@ class Gather {
   /// Takes the next pixels of a row of outputs.
   void operator()(Pixel pixel, int64_t pixels, int64_t group, Matrix<uint8_t> rows) const {
     const int64_t bytes = width_.taps * taken_;
+    if (bytes == 0) return;
     int64_t column = 0;
     for (int64_t d = 0; d < phase_.axes[0].taps; ++d) {
       for (int64_t h = 0; h < phase_.axes[1].taps; ++h, column += bytes) {
