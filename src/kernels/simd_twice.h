@@ -47,7 +47,8 @@ struct Twice {
   static Int dot_pairs(Int a, Int b) { return {Simd::dot_pairs(a.low, b.low), Simd::dot_pairs(a.high, b.high)}; }
 };
 
-/// Calls `body(simd, i, lanes)` for each part of a range of n elements: as many double vectors as there are, then for_each_vector.
+/// Calls `body(simd, i, lanes)` for each part of a range of n elements: double vectors as long as they fit, then the rest as
+/// for_each_vector does.
 template <class Simd, class Body>
 void for_each_double_vector(int64_t n, const Body& body) {
   int64_t i = 0;
