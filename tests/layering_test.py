@@ -17,6 +17,7 @@ FOUNDATIONS = {
     "nn": ["observe"],
     "workflow": ["nn"],
     "io": ["nn"],
+    "models": ["workflow"],
 }
 # Of these libraries the kernels know nothing.
 TORCH = {"torch", "ATen", "c10", "caffe2"}

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module", "net")
 PREFIX = "module."  # of DataParallel
 EXTRA_STATE = "_extra_state"  # what Module.get_extra_state returned: any object
+STATISTICS, COUNTER = "running_mean", "num_batches_tracked"  # of a batch norm
 
 
 class ConversionError(Exception):
@@ -101,7 +102,22 @@ def plain_tensors(state_dict, keep_prefix):
             owner = owners.setdefault(tensor.untyped_storage().data_ptr(), name)
             if owner != name:
                 notes.append(f"{name!r} shared memory with {owner!r}; each has its own copy now")
-    return tensors, notes
+    return with_counters(tensors, notes), notes
+
+
+def with_counters(tensors, notes):
+    """Batch norms did not count their batches before torch 0.4.1, and torchvision's oldest checkpoints are from then. As
+    load_state_dict does in Python, the counters that are missing become 0."""
+    import torch
+
+    complete = {}
+    for name, tensor in tensors.items():
+        complete[name] = tensor
+        counter = name.removesuffix(STATISTICS) + COUNTER
+        if name.split(".")[-1] == STATISTICS and counter not in tensors:
+            complete[counter] = torch.tensor(0)
+            notes.append(f"{counter!r} is missing, as in checkpoints from before torch 0.4.1; it is 0 now")
+    return complete
 
 
 def check_can_be_written(name, tensor):

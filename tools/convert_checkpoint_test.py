@@ -117,6 +117,15 @@ class ConvertCheckpoint(unittest.TestCase):
         self.assertEqual(list(tensors), ["w"])
         self.assertIn("'fc._extra_state' is left out: it is a dict of {'version': int}", text)
 
+    def test_counters_of_batch_norms_from_before_they_counted(self):
+        old = {name: value for name, value in self.state.items() if name != "1.num_batches_tracked"}
+        tensors, text = self.convert(old)
+        self.assert_state(tensors)
+        self.assertIn("'1.num_batches_tracked' is missing", text)
+        self.assertNotIn("is missing", self.convert(self.state)[1])
+        alone = {"running_mean": torch.ones(2), "my_running_mean": torch.ones(2)}
+        self.assertEqual(sorted(self.convert(alone)[0]), ["my_running_mean", "num_batches_tracked", "running_mean"])
+
     def test_summary(self):
         text = self.convert(self.state)[1]
         self.assertIn("0.weight", text)
