@@ -5,6 +5,7 @@
 #include <octet/tensor/quantized_tensor.h>
 
 #include <tensor/in_module.h>
+#include <tensor/integers.h>
 #include <tensor/operands.h>
 
 #include <ATen/ExpandUtils.h>
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 namespace octet {
 namespace {
@@ -82,8 +84,7 @@ void run(at::TensorIterator& iterator, BinaryKernel<T> kernel, const Quantizer& 
 // One of the kernels' operations, for both dtypes.
 struct BinaryOperation {
   std::string_view name;
-  BinaryKernel<uint8_t> on_quint8;
-  BinaryKernel<int8_t> on_qint8;
+  std::tuple<BinaryKernel<uint8_t>, BinaryKernel<int8_t>> kernels;
 };
 
 at::Tensor combine(const BinaryOperation& operation, const at::Tensor& a, const at::Tensor& b, double scale, int64_t zero_point,
@@ -101,22 +102,20 @@ at::Tensor combine(const BinaryOperation& operation, const at::Tensor& a, const 
   const at::Tensor integers_of_b = octet::int_repr(b);
   auto iterator =
       at::TensorIteratorConfig().add_output(result).add_const_input(integers_of_a).add_const_input(integers_of_b).build();
-  if (dtype == quint8) {
-    run(iterator, operation.on_quint8, quantizer_of_a, quantizer_of_b, out_qparams);
-  } else {
-    run(iterator, operation.on_qint8, quantizer_of_a, quantizer_of_b, out_qparams);
-  }
+  with_byte_type(dtype, [&]<class T>() {
+    run<T>(iterator, std::get<BinaryKernel<T>>(operation.kernels), quantizer_of_a, quantizer_of_b, out_qparams);
+  });
   return make_quantized(iterator.output(), quantizer_of_result);
 }
 
 }  // namespace
 
 at::Tensor quantized_add(const at::Tensor& a, const at::Tensor& b, double scale, int64_t zero_point, bool relu) {
-  return combine({"quantized_add", kernels::add, kernels::add}, a, b, scale, zero_point, relu);
+  return combine({"quantized_add", {kernels::add, kernels::add}}, a, b, scale, zero_point, relu);
 }
 
 at::Tensor quantized_mul(const at::Tensor& a, const at::Tensor& b, double scale, int64_t zero_point, bool relu) {
-  return combine({"quantized_mul", kernels::multiply, kernels::multiply}, a, b, scale, zero_point, relu);
+  return combine({"quantized_mul", {kernels::multiply, kernels::multiply}}, a, b, scale, zero_point, relu);
 }
 
 }  // namespace octet

@@ -89,9 +89,7 @@ at::Tensor quantized_matmul(const at::Tensor& a, const at::Tensor& b, double sca
   right.integers = right.integers.transpose(-1, -2);
   right.integers = one_matrix ? right.integers.unsqueeze(0) : right.integers.expand(with_batch(n, k)).reshape({matrices, n, k});
   const at::Tensor out = result.view({matrices, rows, n});
-  with_integer_type(dtype, [&]<class T>() {
-    if constexpr (sizeof(T) == 1) multiply<T>(left, right, kernel_qparams(to), out);
-  });
+  with_byte_type(dtype, [&]<class T>() { multiply<T>(left, right, kernel_qparams(to), out); });
   return make_quantized(result, to);
 }
 

@@ -1,4 +1,4 @@
-// What pooling and interpolation share: images of up to three dimensions, processed one by one.
+// What pooling and interpolation share: images of up to three dimensions.
 #pragma once
 
 #include <octet/tensor/parallel.h>

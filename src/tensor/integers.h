@@ -39,4 +39,11 @@ auto with_integer_type(DType dtype, const Body& body) {
   }
 }
 
+/// The same for quint8 and qint8 alone.
+template <class Body>
+auto with_byte_type(DType dtype, const Body& body) {
+  check(info(dtype).bits == 8, dtype, " is not stored as bytes");
+  return info(dtype).storage == at::kByte ? body.template operator()<uint8_t>() : body.template operator()<int8_t>();
+}
+
 }  // namespace octet

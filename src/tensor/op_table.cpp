@@ -25,8 +25,8 @@ std::string full_name(std::string_view name, std::string_view overload) {
 const std::unordered_map<std::string, const OpRow*>& table() {
   static const auto* const rows = [] {
     auto* all = new std::unordered_map<std::string, const OpRow*>;
-    for (const auto& ops : {layout_ops(), order_ops(), averaging_ops(), interpolation_ops(), unary_ops(), joining_ops(),
-                            conversion_ops(), query_ops()}) {
+    for (const auto& ops : {layout_ops(), order_ops(), pooling_ops(), averaging_ops(), interpolation_ops(), unary_ops(),
+                            joining_ops(), conversion_ops(), query_ops()}) {
       for (const OpRow& row : ops) {
         check(all->emplace(row.op, &row).second, "octet: two rows of the op table serve ", row.op);
       }

@@ -24,6 +24,7 @@ struct OpRow {
 // The rows, by what they do. The comment of each handler says what its ops have in common.
 std::span<const OpRow> layout_ops();
 std::span<const OpRow> order_ops();
+std::span<const OpRow> pooling_ops();
 std::span<const OpRow> averaging_ops();
 std::span<const OpRow> interpolation_ops();
 std::span<const OpRow> unary_ops();

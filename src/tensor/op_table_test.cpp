@@ -90,8 +90,8 @@ TEST(OpTable, EveryAtenOpIsInItOrThrowsItsName) {
 
 TEST(OpTable, HasARowForExistingOpsOnly) {
   auto& dispatcher = c10::Dispatcher::singleton();
-  for (const auto& ops : {layout_ops(), order_ops(), averaging_ops(), interpolation_ops(), unary_ops(), joining_ops(),
-                          conversion_ops(), query_ops()}) {
+  for (const auto& ops : {layout_ops(), order_ops(), pooling_ops(), averaging_ops(), interpolation_ops(), unary_ops(),
+                          joining_ops(), conversion_ops(), query_ops()}) {
     for (const auto& row : ops) {
       const auto dot = row.op.find('.');
       const c10::OperatorName name("aten::" + std::string(row.op.substr(0, dot)),

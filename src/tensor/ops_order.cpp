@@ -5,7 +5,6 @@
 
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/clamp_min.h>
-#include <ATen/ops/max_pool2d_with_indices.h>
 
 namespace octet {
 namespace {
@@ -20,21 +19,6 @@ void hardtanh(OpCall& call) {
   const int64_t min = quantize_value(call.argument("min_val").toScalar().toDouble(), call.quantizer());
   const int64_t max = quantize_value(call.argument("max_val").toScalar().toDouble(), call.quantizer());
   call.answer_integers(at::clamp(call.integers(), min, max));
-}
-
-// ATen's own max_pool1d reads floats from memory; its other max pools go through an op that takes integers.
-void max_pool1d(OpCall& call) {
-  const auto with_height = [&](std::string_view name, int64_t height) {
-    const auto width = call.argument(name).toIntVector();
-    return width.empty() ? width : std::vector<int64_t>{height, width[0]};
-  };
-  const auto kernel_size = with_height("kernel_size", 1);
-  const auto stride = with_height("stride", 1);
-  const auto padding = with_height("padding", 0);
-  const auto dilation = with_height("dilation", 1);
-  const auto pooled = at::max_pool2d_with_indices(call.integers().unsqueeze(-2), kernel_size, stride, padding, dilation,
-                                                  call.argument("ceil_mode").toBool());
-  call.answer_integers(std::get<0>(pooled).squeeze(-2));
 }
 
 }  // namespace
@@ -68,11 +52,6 @@ std::span<const OpRow> order_ops() {
       {"median.dim", on_integers},
       {"cummax", on_integers},
       {"cummin", on_integers},
-      {"max_pool1d", max_pool1d},
-      {"max_pool2d_with_indices", on_integers},
-      {"max_pool3d_with_indices", on_integers},
-      {"adaptive_max_pool2d", on_integers_as_floats},
-      {"adaptive_max_pool3d", on_integers_as_floats},
       {"upsample_nearest1d", on_integers_as_floats},
       {"upsample_nearest2d", on_integers_as_floats},
       {"upsample_nearest3d", on_integers_as_floats},
