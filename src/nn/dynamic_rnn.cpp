@@ -1,5 +1,4 @@
 #include <octet/nn/dynamic_rnn.h>
-#include <octet/tensor/error.h>
 
 #include <nn/hidden_states.h>
 #include <nn/recurrent_stack.h>
@@ -19,14 +18,7 @@ const CellKind& kind_of() {
 template <class Self, class SlotType>
 std::shared_ptr<Self> Recurrent<Self, SlotType>::from_float(const Float& module, const QConfig& qconfig,
                                                             const std::string& path) {
-  const auto& options = module.options;
-  if constexpr (requires { options.proj_size(); }) {
-    check(options.proj_size() == 0, path, ": got an LSTM with proj_size = ", options.proj_size(),
-          ", which has no quantized form; keep it in float with a null qconfig for this module");
-  }
-  auto stack = RecurrentStack::from_float(kind_of<Float>(),
-                                          {options.input_size(), options.hidden_size(), options.num_layers(), options.bias(),
-                                           options.batch_first(), options.bidirectional(), options.dropout()},
+  auto stack = RecurrentStack::from_float(kind_of<Float>(), RecurrentOptions::from(module.options, path),
                                           module.named_parameters(/*recurse=*/false), qconfig, path);
   const std::shared_ptr<Self> made(new Self(std::make_shared<RecurrentStack>(std::move(stack))));
   made->train(module.is_training());
@@ -80,10 +72,7 @@ std::shared_ptr<torch::nn::Module> Recurrent<Self, SlotType>::clone(const std::o
 
 template <class Self, class SlotType>
 void Recurrent<Self, SlotType>::pretty_print(std::ostream& stream) const {
-  const auto& options = stack_->options();
-  stream << std::boolalpha << kind() << "(input_size=" << options.input_size << ", hidden_size=" << options.hidden_size
-         << ", num_layers=" << options.num_layers << ", bias=" << options.bias << ", batch_first=" << options.batch_first
-         << ", dropout=" << options.dropout << ", bidirectional=" << options.bidirectional << ", dtype=" << stack_->dtype();
+  stream << kind() << "(" << stack_->options() << ", dtype=" << stack_->dtype();
   if (stack_->per_row()) stream << ", per_row=true";
   stream << ")";
 }

@@ -8,6 +8,8 @@
 #include <octet/nn/quantized_conv.h>
 #include <octet/nn/quantized_embedding.h>
 #include <octet/nn/quantized_linear.h>
+#include <octet/nn/quantized_lstm.h>
+#include <octet/nn/quantized_multihead_attention.h>
 #include <octet/nn/quantized_normalization.h>
 
 namespace octet::nn {
@@ -53,6 +55,8 @@ const ImplementationKinds& default_implementation_kinds() {
           .set<quantized::QFunctional>()
           .set<quantized::Linear>()
           .set<intrinsic::quantized::LinearReLU>()
+          .set<quantized::LSTM>()
+          .set<quantized::MultiheadAttention>()
           .set<quantized::Conv1d>()
           .set<quantized::Conv2d>()
           .set<quantized::Conv3d>()

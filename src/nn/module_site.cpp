@@ -31,7 +31,8 @@ MakeSlot find_make_slot(std::type_index float_type) {
                           ConvTranspose3dImpl, BatchNorm1dImpl, BatchNorm2dImpl, BatchNorm3dImpl, InstanceNorm1dImpl,
                           InstanceNorm2dImpl, InstanceNorm3dImpl, LayerNormImpl, GroupNormImpl, EmbeddingImpl, EmbeddingBagImpl,
                           RNNImpl, LSTMImpl, GRUImpl, RNNCellImpl, LSTMCellImpl, GRUCellImpl, ReLUImpl, ReLU6Impl, ELUImpl,
-                          LeakyReLUImpl, PReLUImpl, SigmoidImpl, TanhImpl, SoftmaxImpl, SiLUImpl, GELUImpl, DropoutImpl>();
+                          LeakyReLUImpl, PReLUImpl, SigmoidImpl, TanhImpl, SoftmaxImpl, SiLUImpl, GELUImpl, DropoutImpl,
+                          MultiheadAttentionImpl>();
   const auto found = table.find(float_type);
   return found == table.end() ? nullptr : found->second;
 }

@@ -1,5 +1,4 @@
 #include <octet/kernels/recurrent.h>
-#include <octet/nn/attributes.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/module_path.h>
 #include <octet/tensor/parallel.h>
@@ -160,7 +159,7 @@ void RecurrentStack::add_cells(const MakeParams& make_params, const LinearPacked
   });
 }
 
-RecurrentStack RecurrentStack::from_float(const CellKind& kind, const Options& options, const StateDict& parameters,
+RecurrentStack RecurrentStack::from_float(const CellKind& kind, const RecurrentOptions& options, const StateDict& parameters,
                                           const QConfig& qconfig, const std::string& path) {
   RecurrentStack stack(kind, options);
   stack.add_cells([&](const std::string& suffix) { return CellParams::from_float(parameters, suffix, qconfig, path); },
@@ -170,22 +169,7 @@ RecurrentStack RecurrentStack::from_float(const CellKind& kind, const Options& o
 
 RecurrentStack RecurrentStack::from_state(const CellKind& kind, const StateDict& state, const Attributes& attributes,
                                           const std::string& path) {
-  const auto integer = [&](const char* name) {
-    const int64_t value = attribute<int64_t>(attributes, name, path);
-    check(value > 0, path, ": the attribute \"", name, "\" is ", value, ", expected a positive number");
-    return value;
-  };
-  Options options;
-  options.input_size = integer("input_size");
-  options.hidden_size = integer("hidden_size");
-  options.num_layers = integer("num_layers");
-  options.bias = attribute<bool>(attributes, "bias", path);
-  options.batch_first = attribute<bool>(attributes, "batch_first", path);
-  options.bidirectional = attribute<bool>(attributes, "bidirectional", path);
-  options.dropout = attribute<double>(attributes, "dropout", path);
-  check(options.dropout >= 0 && options.dropout <= 1, path, ": the attribute \"dropout\" is ", options.dropout,
-        ", expected 0 .. 1");
-  RecurrentStack stack(kind, options);
+  RecurrentStack stack(kind, RecurrentOptions::from_attributes(attributes, path));
   stack.add_cells([&](const std::string& suffix) { return CellParams::from_state(state, suffix, path); },
                   LinearPackedParams::ActivationQParams::from(attributes, path), path);
   return stack;
@@ -199,10 +183,7 @@ StateDict RecurrentStack::state_dict() const {
 }
 
 Attributes RecurrentStack::attributes() const {
-  Attributes attributes{{"input_size", options_.input_size},   {"hidden_size", options_.hidden_size},
-                        {"num_layers", options_.num_layers},   {"bias", options_.bias},
-                        {"batch_first", options_.batch_first}, {"bidirectional", options_.bidirectional},
-                        {"dropout", options_.dropout}};
+  Attributes attributes = options_.attributes();
   cells_.front().activation().append_to(attributes);
   return attributes;
 }
@@ -229,24 +210,12 @@ at::Tensor RecurrentStack::run(at::Tensor data, const std::vector<int64_t>& batc
 }
 
 std::pair<at::Tensor, States> RecurrentStack::forward(const at::Tensor& input, const States& states, bool training) const {
-  const std::string_view path = ModulePathScope::current();
   check_float_activation(input, "the input");
-  check((input.dim() == 2 || input.dim() == 3) && input.size(-1) == options_.input_size, path, ": got an input of shape ",
-        input.sizes(), ", expected ", options_.batch_first ? "[batch, time, " : "[time, batch, ", options_.input_size,
-        "] or [time, ", options_.input_size, "]");
-  const bool batched = input.dim() == 3, swapped = batched && options_.batch_first;
-  at::Tensor x = batched ? input.detach() : input.detach().unsqueeze(1);
-  if (swapped) x = x.transpose(0, 1);
-  x = x.contiguous();
+  const at::Tensor x = options_.time_major(input.detach()).contiguous();
   const int64_t steps = x.size(0), batch = x.size(1);
-  check(steps > 0, path, ": got a sequence without elements, expected at least one time step");
-  const int64_t layers = options_.num_layers * directions(), hidden = options_.hidden_size;
-  States next = own_states(states, kind_.states,
-                           batched ? std::vector<int64_t>{layers, batch, hidden} : std::vector<int64_t>{layers, hidden});
-  at::Tensor out = run(x.view({steps * batch, options_.input_size}), std::vector<int64_t>(steps, batch), next, training);
-  out = out.view({steps, batch, directions() * hidden});
-  if (swapped) out = out.transpose(0, 1);
-  return {batched ? out : out.squeeze(1), next};
+  States next = own_states(states, kind_.states, options_.state_sizes(input));
+  const at::Tensor out = run(x.view({steps * batch, options_.input_size}), std::vector<int64_t>(steps, batch), next, training);
+  return {options_.ordered_as(input, out.view({steps, batch, directions() * options_.hidden_size})), next};
 }
 
 std::pair<torch::nn::utils::rnn::PackedSequence, States> RecurrentStack::forward_packed(

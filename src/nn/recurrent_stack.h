@@ -3,6 +3,8 @@
 
 #include <octet/nn/linear_packed_params.h>
 
+#include <nn/recurrent_options.h>
+
 #include <torch/nn/utils/rnn.h>
 
 #include <string>
@@ -65,19 +67,13 @@ class RecurrentCell {
 /// Layers of cells that run over sequences, in one direction or both.
 class RecurrentStack {
  public:
-  struct Options {
-    int64_t input_size = 0, hidden_size = 0, num_layers = 1;
-    bool bias = true, batch_first = false, bidirectional = false;
-    double dropout = 0;
-  };
-
   /// @param parameters  under torch's names: weight_ih_l0, weight_hh_l0_reverse, ...
-  static RecurrentStack from_float(const CellKind& kind, const Options& options, const StateDict& parameters,
+  static RecurrentStack from_float(const CellKind& kind, const RecurrentOptions& options, const StateDict& parameters,
                                    const QConfig& qconfig, const std::string& path);
   static RecurrentStack from_state(const CellKind& kind, const StateDict& state, const Attributes& attributes,
                                    const std::string& path);
 
-  const Options& options() const { return options_; }
+  const RecurrentOptions& options() const { return options_; }
   StateDict state_dict() const;
   Attributes attributes() const;
   int64_t weight_bytes() const;
@@ -93,8 +89,8 @@ class RecurrentStack {
                                                                           const States& states, bool training) const;
 
  private:
-  RecurrentStack(const CellKind& kind, Options options) : kind_(kind), options_(options) {}
-  int64_t directions() const { return options_.bidirectional ? 2 : 1; }
+  RecurrentStack(const CellKind& kind, const RecurrentOptions& options) : kind_(kind), options_(options) {}
+  int64_t directions() const { return options_.directions(); }
 
   /// Calls visit(suffix, input size) for each cell: all directions of a layer, then the next layer.
   template <class Visit>
@@ -110,7 +106,7 @@ class RecurrentStack {
   at::Tensor run(at::Tensor data, const std::vector<int64_t>& batch_sizes, States& states, bool training) const;
 
   const CellKind& kind_;
-  Options options_;
+  RecurrentOptions options_;
   std::vector<RecurrentCell> cells_;
 };
 

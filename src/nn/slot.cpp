@@ -23,6 +23,11 @@ std::shared_ptr<SlotState> find_state(const torch::nn::Module& module) {
 
 namespace detail {
 
+void refuse_packed_input(const ImplementationBase& implementation) {
+  fail(ModulePathScope::current(), ": got a packed sequence, which ", implementation.kind(),
+       " does not take; call forward with padded tensors (pad_packed_sequence), or keep this module in float with a null qconfig");
+}
+
 void move_to(torch::nn::Module& module, std::optional<torch::Device> device, std::optional<torch::Dtype> dtype,
              bool non_blocking) {
   for (auto& child : Internals::children(module)) {

@@ -2,10 +2,14 @@
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
 #include <octet/nn/qfunctional.h>
+#include <octet/nn/quantizable_lstm.h>
+#include <octet/nn/quantizable_multihead_attention.h>
 #include <octet/nn/quantize.h>
 #include <octet/nn/quantized_conv.h>
 #include <octet/nn/quantized_embedding.h>
 #include <octet/nn/quantized_linear.h>
+#include <octet/nn/quantized_lstm.h>
+#include <octet/nn/quantized_multihead_attention.h>
 #include <octet/workflow/mappings.h>
 
 namespace octet {
@@ -44,6 +48,8 @@ const ModuleMappings& default_static_quant_module_mappings() {
                                              .set<nn::DeQuantStub, nn::quantized::DeQuantize>()
                                              .set<nn::FloatFunctional, nn::quantized::QFunctional>()
                                              .set<nn::Linear, nn::quantized::Linear>()
+                                             .set<nn::quantizable::LSTM, nn::quantized::LSTM>()
+                                             .set<nn::quantizable::MultiheadAttention, nn::quantized::MultiheadAttention>()
                                              .set<fused::LinearReLUImpl, fused_quantized::LinearReLU>()
                                              .set<nn::Conv1d, nn::quantized::Conv1d>()
                                              .set<nn::Conv2d, nn::quantized::Conv2d>()
@@ -62,7 +68,9 @@ const ModuleMappings& default_static_quant_module_mappings() {
 }
 
 const ModuleMappings& default_float_to_observed_custom_module_mappings() {
-  static const ModuleMappings mappings;
+  static const ModuleMappings mappings = ModuleMappings()
+                                             .set<nn::LSTM, nn::quantizable::LSTM>()
+                                             .set<nn::MultiheadAttention, nn::quantizable::MultiheadAttention>();
   return mappings;
 }
 

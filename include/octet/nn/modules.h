@@ -2,6 +2,7 @@
 
 #include <octet/nn/activation.h>
 #include <octet/nn/float_functional.h>
+#include <octet/nn/multihead_attention.h>
 #include <octet/nn/slot.h>
 #include <octet/nn/stubs.h>
 

@@ -33,7 +33,8 @@ class StaticLinear : public nn::LinearImpl::Implementation {
 
  protected:
   /// @throws Error unless the weight's observer is one of qint8
-  static LinearPackedParams params_from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig, const std::string& path);
+  static LinearPackedParams params_from_float(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
+                                              const std::string& path);
   static LinearPackedParams params_from_state(const StateDict& state, const std::string& path);
 
   LinearPackedParams params_;
@@ -51,7 +52,12 @@ class StaticLinearOf : public ImplementationOf<Self, StaticLinear> {
   /// @param module  in a slot whose observer was calibrated
   /// @throws Error as LinearPackedParams::from_float and OutputQParams::from
   static std::shared_ptr<Self> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig, const std::string& path) {
-    return std::make_shared<Self>(StaticLinear::params_from_float(module, qconfig, path), OutputQParams::from(module, path));
+    return from_weight(module.weight, module.bias, qconfig, OutputQParams::from(module, path), path);
+  }
+  /// The same of a weight [out_features, in_features] and a bias (or an undefined tensor) that are no module's own.
+  static std::shared_ptr<Self> from_weight(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
+                                           const OutputQParams& output, const std::string& path) {
+    return std::make_shared<Self>(StaticLinear::params_from_float(weight, bias, qconfig, path), output);
   }
   /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
   static std::shared_ptr<Self> from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {

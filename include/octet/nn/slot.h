@@ -228,6 +228,9 @@ void run_hooks(const Hooks hooks, Arguments&... arguments) {
   for (const auto& [id, hook] : hooks) (*hook)(arguments...);
 }
 
+/// @throws Error always, for implementations of recurrent modules that have no forward_with_packed_input
+[[noreturn]] void refuse_packed_input(const ImplementationBase& implementation);
+
 /// Converts as torch::nn::Module::to does, but leaves integer parameters and buffers their dtype.
 void move_to(torch::nn::Module& module, std::optional<torch::Device> device, std::optional<torch::Dtype> dtype,
              bool non_blocking);
@@ -257,6 +260,15 @@ std::vector<std::pair<const char*, at::Tensor*>> tensor_members(Float& module) {
     members.emplace_back("weight_hh", &module.weight_hh);
     members.emplace_back("bias_ih", &module.bias_ih);
     members.emplace_back("bias_hh", &module.bias_hh);
+  }
+  if constexpr (requires { module.in_proj_weight; }) {
+    members.emplace_back("in_proj_weight", &module.in_proj_weight);
+    members.emplace_back("in_proj_bias", &module.in_proj_bias);
+    members.emplace_back("q_proj_weight", &module.q_proj_weight);
+    members.emplace_back("k_proj_weight", &module.k_proj_weight);
+    members.emplace_back("v_proj_weight", &module.v_proj_weight);
+    members.emplace_back("bias_k", &module.bias_k);
+    members.emplace_back("bias_v", &module.bias_v);
   }
   return members;
 }
@@ -339,10 +351,12 @@ class SlotCore : public Float, public SlotBase {
     Value result = std::apply(
         [&](const auto&... values) -> Value {
           if (!implementation) return compute(static_cast<Float&>(*this), values...);
-          if constexpr (std::is_invocable_v<const Compute&, WithFloatModule&, decltype(values)...>) {
-            if (implementation->keeps_float_module()) {
+          if (implementation->keeps_float_module()) {
+            if constexpr (std::is_invocable_v<const Compute&, WithFloatModule&, decltype(values)...>) {
               WithFloatModule target{static_cast<FloatImplementation<Signature>&>(*implementation), *this};
               return compute(target, values...);
+            } else {
+              refuse_packed_input(*implementation);
             }
           }
           return compute(static_cast<Implementation&>(*implementation), values...);
