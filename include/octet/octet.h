@@ -10,10 +10,14 @@
 #include <octet/nn/conv_add.h>
 #include <octet/nn/modules.h>
 #include <octet/nn/qfunctional.h>
+#include <octet/nn/quantizable_lstm.h>
+#include <octet/nn/quantizable_multihead_attention.h>
 #include <octet/nn/quantize.h>
 #include <octet/nn/quantized_conv.h>
 #include <octet/nn/quantized_embedding.h>
 #include <octet/nn/quantized_linear.h>
+#include <octet/nn/quantized_lstm.h>
+#include <octet/nn/quantized_multihead_attention.h>
 #include <octet/observe/default_qconfigs.h>
 #include <octet/observe/entropy_observer.h>
 #include <octet/observe/mse_observer.h>
