@@ -111,6 +111,9 @@ class Loader {
 
   void run() {
     std::vector<nn::ModuleSite> sites = nn::module_sites(model_);
+    folds_batch_norms_ = std::any_of(sites.begin(), sites.end(), [&](const nn::ModuleSite& site) {
+      return modules_.contains(site.path()) && site.type_name().starts_with("BatchNorm");
+    });
     for (const auto& [path, swapped] : modules_) build(path, swapped, sites);
     match_floats();
     for (const auto& tensor : tensors_) {
@@ -140,25 +143,35 @@ class Loader {
     nn::StateDict state;
     const std::string prefix = path.empty() ? "" : path + ".";
     for (const auto& tensor : tensors_) {
-      if (tensor.key().starts_with(prefix)) {
-        state.insert(tensor.key().substr(prefix.size()), at::Tensor(tensor.value()));
-        used_.insert(tensor.key());
-      }
+      if (tensor.key().starts_with(prefix)) state.insert(tensor.key().substr(prefix.size()), at::Tensor(tensor.value()));
     }
     const auto site = std::find_if(sites.begin(), sites.end(), [&](const auto& place) { return place.path() == path; });
     if (site == sites.end()) {
       problem("modules that the model lacks", path + " (" + swapped.kind + ")");
+      use(prefix, state);
       return;
     }
     try {
       auto implementation = kinds_.at(swapped.kind, path)(state, swapped.attributes, path);
       site->check_swap(*implementation);
-      check_complete(*implementation, state, path);
-      compare_shapes(site->module(), state, path);
+      if (implementation->keeps_float_module()) {
+        keep_float_modules_.insert(path);
+        use(prefix, implementation->state_dict());
+      } else {
+        use(prefix, state);
+        check_complete(*implementation, state, path);
+        compare_shapes(site->module(), state, path);
+      }
       if (!site->same_as()) swaps_.emplace_back(&*site, std::move(implementation));
     } catch (const Error& error) {
+      use(prefix, state);
       problem("modules that cannot be rebuilt", error.what());
     }
+  }
+
+  /// These tensors have found their place, or what is wrong with them is said elsewhere.
+  void use(const std::string& prefix, const nn::StateDict& state) {
+    for (const auto& tensor : state) used_.insert(prefix + tensor.key());
   }
 
   static void check_complete(const nn::ImplementationBase& implementation, const nn::StateDict& state, const std::string& path) {
@@ -169,25 +182,29 @@ class Loader {
   }
 
   /// The rebuilt module must be the quantized form of the one whose place it takes: the same weights and biases, in the same
-  /// shapes. (Options that no tensor shows, such as batch_first, are those of the file.)
+  /// shapes. (Options that no tensor shows, such as batch_first, are those of the file.) Kinds that keep nothing of the module, or
+  /// call all of it otherwise, have been checked by rebuilding them.
   void compare_shapes(torch::nn::Module& module, const nn::StateDict& state, const std::string& path) {
-    const auto is_qparam = [](const std::string& name) { return name.ends_with("_scale") || name.ends_with("_zero_point"); };
-    std::set<std::string> known;
+    std::map<std::string, at::Tensor> expected;
     for (const auto& tensor : state_dict(module)) {
-      const std::string name = tensor.key().substr(tensor.key().rfind('.') + 1);  // LinearReLU has its Linear's as "0.weight"
-      known.insert(name);
-      if (is_qparam(name)) continue;
+      expected.emplace(tensor.key().substr(tensor.key().rfind('.') + 1), tensor.value());  // LinearReLU has its Linear's as "0.weight"
+    }
+    const auto is_expected = [&](const auto& tensor) { return expected.contains(tensor.key()); };
+    if (std::none_of(state.begin(), state.end(), is_expected)) return;
+    for (const auto& [name, tensor] : expected) {
       const at::Tensor* const found = state.find(name);
       if (!found) {
         problem("missing", join(path, name));
-      } else if (!same_shape(*found, tensor.value())) {
-        problem("of another shape or dtype",
-                c10::str(join(path, name), ": the file has ", found->scalar_type(), " ", found->sizes(), ", the model ",
-                         tensor.value().scalar_type(), " ", tensor.value().sizes()));
+      } else if (!same_shape(*found, tensor)) {
+        problem("of another shape or dtype", c10::str(join(path, name), ": the file has ", found->scalar_type(), " ",
+                                                      found->sizes(), ", the model ", tensor.scalar_type(), " ", tensor.sizes()));
       }
     }
     for (const auto& tensor : state) {
-      if (!is_qparam(tensor.key()) && !known.contains(tensor.key())) problem("unexpected", join(path, tensor.key()));
+      const std::string& name = tensor.key();
+      const bool is_qparam = name.ends_with("scale") || name.ends_with("zero_point");
+      const bool is_folded = name == "bias" && folds_batch_norms_;
+      if (!is_qparam && !is_folded && !is_expected(tensor)) problem("unexpected", join(path, name));
     }
   }
 
@@ -199,12 +216,17 @@ class Loader {
     return integers.size(0) == floats.size(0) && (integers.size(1) == packed(4) || integers.size(1) == packed(2));
   }
 
+  /// Whether the file has another module in place of the float one at this path.
+  bool is_replaced(const std::string& path) const { return modules_.contains(path) && !keep_float_modules_.contains(path); }
+
   /// Finds the parameters and buffers that the rest of the tensors go to.
   void match_floats() {
     for_each_stateful_module(
         model_, "", [&](const std::string& path, torch::nn::Module& module, const nn::ImplementationBase* implementation) {
-          if (modules_.contains(path)) return;
-          if (implementation) {
+          if (is_replaced(path)) return;
+          // Modules inside a float module that is replaced go with it (MultiheadAttention's out_proj); slots hung on it don't.
+          if (!nn::as_slot(module) && is_replaced(path.substr(0, path.find_last_of('.')))) return;
+          if (implementation && !implementation->keeps_float_module()) {
             problem("quantized modules that the file has no integers for",
                     path + " (" + implementation->kind() + "); load into a freshly built float model");
             return;
@@ -232,6 +254,8 @@ class Loader {
   std::map<std::string, SwappedModule> modules_;
   const nn::ImplementationKinds& kinds_;
 
+  bool folds_batch_norms_ = false;  // then modules may have a bias that the model's lack
+  std::set<std::string> keep_float_modules_;
   std::set<std::string> used_;
   std::map<std::string, std::vector<std::string>> problems_;  // by kind
   std::vector<std::pair<at::Tensor, at::Tensor>> copies_;     // target, value

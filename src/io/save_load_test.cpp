@@ -185,5 +185,46 @@ TEST_F(SaveLoad, AModelOfAnotherShapeIsRefused) {
   EXPECT_NE(load_error(*net).find("load into a freshly built float model"), std::string::npos);
 }
 
+/// Convolution, batch norm and ReLU between the stubs.
+nn::Sequential convolutional() {
+  nn::Sequential net(nn::QuantStub(), nn::Conv2d(torch::nn::Conv2dOptions(3, 4, 3).bias(false)), nn::BatchNorm2d(4), nn::ReLU(),
+                     nn::DeQuantStub());
+  net->eval();
+  return net;
+}
+
+TEST_F(SaveLoad, StaticallyQuantizedModelsComeBackAlsoWithBiasesThatBatchNormsBecame) {
+  const at::Tensor x = torch::randn({2, 3, 6, 6});
+  nn::Sequential net = convolutional(), fresh = convolutional();
+  fuse_modules(*net, {{"1", "2", "3"}});
+  prepare(*net, get_default_qconfig("octet"));
+  net->forward(x);
+  convert(*net);
+  save(*net, path_);
+  load(*fresh, path_);
+  EXPECT_TRUE(fresh->forward(x).equal(net->forward(x)));
+  const nn::StateDict state = state_dict(*fresh);
+  EXPECT_EQ(state["1.weight"].scalar_type(), at::kChar);
+  EXPECT_TRUE(state.contains("1.bias") && state.contains("1.scale") && state.contains("1.zero_point"));
+  EXPECT_FALSE(state.contains("2.running_mean"));
+}
+
+TEST_F(SaveLoad, FusedAndPreparedModelsComeBackIntoModelsThatAreAsFar) {
+  const at::Tensor x = torch::randn({2, 3, 6, 6});
+  nn::Sequential net = convolutional(), other = convolutional();
+  for (const nn::Sequential& model : {net, other}) {
+    nn::Sequential it = model;
+    fuse_modules(*it, {{"1", "2", "3"}});
+    prepare(*it, default_qconfig);
+  }
+  net->forward(x);
+  save(*net, path_);
+  load(*other, path_);
+  EXPECT_TRUE(state_dict(*other)["1.activation_post_process.max_val"].equal(state_dict(*net)["1.activation_post_process.max_val"]));
+  convert(*net);
+  convert(*other);
+  EXPECT_TRUE(other->forward(x).equal(net->forward(x)));
+}
+
 }  // namespace
 }  // namespace octet

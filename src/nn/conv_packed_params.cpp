@@ -109,6 +109,11 @@ ConvPackedParams::ConvPackedParams(const QuantizedWeight& weight, const at::Tens
       scale_(weight.scale),
       zero_point_(weight.zero_point),
       bias_(float_bias(bias)) {
+  for (size_t i = 0; i < options.geometry.kernel.size(); ++i) {
+    const int64_t limit = std::max(options.geometry.stride[i], options.geometry.dilation[i]);
+    check(options.geometry.output_padding[i] < limit, where, ": got output_padding ", options.geometry.output_padding[i],
+          ", expected less than ", limit, ", the larger of stride and dilation");
+  }
   check(zero_point_.empty() || packed_.depth() <= kernels::PackedWeight::kMaxAffineDepth, where, ": sums over ", packed_.depth(),
         " products of weights with zero points may overflow int32; use a symmetric weight observer");
 }

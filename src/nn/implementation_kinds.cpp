@@ -55,6 +55,8 @@ const ImplementationKinds& default_implementation_kinds() {
           .set<quantized::QFunctional>()
           .set<quantized::Linear>()
           .set<intrinsic::quantized::LinearReLU>()
+          .set<intrinsic::quantized::LinearLeakyReLU>()
+          .set<intrinsic::quantized::LinearTanh>()
           .set<quantized::LSTM>()
           .set<quantized::MultiheadAttention>()
           .set<quantized::Conv1d>()

@@ -85,20 +85,20 @@ std::shared_ptr<FloatModule> with_options(const Attributes& options, const std::
 }  // namespace
 
 template <class Self, class FloatSlot>
-UnaryActivation<Self, FloatSlot>::UnaryActivation(std::shared_ptr<FloatModule> function, const OutputQParams& output)
+UnaryActivation<Self, FloatSlot>::UnaryActivation(std::shared_ptr<Function> function, const OutputQParams& output)
     : ImplementationOf<Self, TableActivation>([function](const at::Tensor& x) { return function->forward(x); }, output),
       float_module_(std::move(function)) {}
 
 template <class Self, class FloatSlot>
-std::shared_ptr<Self> UnaryActivation<Self, FloatSlot>::from_float(const FloatModule& module, const QConfig&,
+std::shared_ptr<Self> UnaryActivation<Self, FloatSlot>::from_float(const Function& module, const QConfig&,
                                                                    const std::string& path) {
-  return std::make_shared<Self>(with_options<FloatModule>(options_of(module), path), OutputQParams::from(module, path));
+  return std::make_shared<Self>(with_options<Function>(options_of(module), path), OutputQParams::from(module, path));
 }
 
 template <class Self, class FloatSlot>
 std::shared_ptr<Self> UnaryActivation<Self, FloatSlot>::from_state(const StateDict& state, const Attributes& attributes,
                                                                    const std::string& path) {
-  auto function = with_options<FloatModule>(attributes, path);
+  auto function = with_options<Function>(attributes, path);
   if constexpr (requires { function->options.approximate(); }) {
     const std::string& approximate = function->options.approximate();
     check(approximate == "none" || approximate == "tanh", path, ": the attribute \"approximate\" is \"", approximate,

@@ -1,5 +1,10 @@
+#include <octet/kernels/elementwise.h>
+#include <octet/nn/attributes.h>
 #include <octet/nn/quantized_linear.h>
 #include <octet/tensor/error.h>
+#include <octet/tensor/parallel.h>
+
+#include <ATen/ops/leaky_relu.h>
 
 #include <ostream>
 
@@ -42,3 +47,50 @@ void StaticLinear::pretty_print(std::ostream& stream) const {
 }
 
 }  // namespace octet::nn::quantized
+
+namespace octet::nn::intrinsic::quantized {
+
+std::shared_ptr<LinearLeakyReLUImpl> LinearLeakyReLUImpl::from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
+                                                                     const std::string& path) {
+  const SlotBase* const slot = as_slot(module);
+  const auto fused = slot ? std::dynamic_pointer_cast<intrinsic::LinearLeakyReLUImpl>(slot->implementation()) : nullptr;
+  check(fused != nullptr, path, ": got a Linear that no LeakyReLU was fused into; fuse_modules() does that");
+  return std::make_shared<LinearLeakyReLUImpl>(params_from_float(module.weight, module.bias, qconfig, path),
+                                               OutputQParams::from(module, path), fused->negative_slope());
+}
+
+std::shared_ptr<LinearLeakyReLUImpl> LinearLeakyReLUImpl::from_state(const StateDict& state, const Attributes& attributes,
+                                                                     const std::string& path) {
+  return std::make_shared<LinearLeakyReLUImpl>(params_from_state(state, path), OutputQParams::from(state, attributes, path),
+                                               attribute<double>(attributes, "negative_slope", path));
+}
+
+at::Tensor LinearLeakyReLUImpl::forward(const at::Tensor& input) {
+  return quantize_activation(at::leaky_relu(params_.apply_to_float(input), negative_slope_), output_);
+}
+
+Attributes LinearLeakyReLUImpl::attributes() const {
+  Attributes attributes = StaticLinear::attributes();
+  attributes["negative_slope"] = negative_slope_;
+  return attributes;
+}
+
+std::shared_ptr<LinearTanhImpl> LinearTanhImpl::from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
+                                                           const std::string& path) {
+  return std::make_shared<LinearTanhImpl>(params_from_float(module.weight, module.bias, qconfig, path),
+                                          OutputQParams::from(module, path));
+}
+
+std::shared_ptr<LinearTanhImpl> LinearTanhImpl::from_state(const StateDict& state, const Attributes& attributes,
+                                                           const std::string& path) {
+  return std::make_shared<LinearTanhImpl>(params_from_state(state, path), OutputQParams::from(state, attributes, path));
+}
+
+at::Tensor LinearTanhImpl::forward(const at::Tensor& input) {
+  const at::Tensor sums = params_.apply_to_float(input);
+  // The kernel's, and not ATen's, which differs between processors.
+  kernels::tanh(sums.const_data_ptr<float>(), sums.numel(), sums.data_ptr<float>(), parallel_for);
+  return quantize_activation(sums, output_);
+}
+
+}  // namespace octet::nn::intrinsic::quantized

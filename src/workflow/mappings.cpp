@@ -5,9 +5,11 @@
 #include <octet/nn/quantizable_lstm.h>
 #include <octet/nn/quantizable_multihead_attention.h>
 #include <octet/nn/quantize.h>
+#include <octet/nn/quantized_activation.h>
 #include <octet/nn/quantized_conv.h>
 #include <octet/nn/quantized_embedding.h>
 #include <octet/nn/quantized_linear.h>
+#include <octet/nn/quantized_normalization.h>
 #include <octet/nn/quantized_lstm.h>
 #include <octet/nn/quantized_multihead_attention.h>
 #include <octet/workflow/mappings.h>
@@ -51,6 +53,8 @@ const ModuleMappings& default_static_quant_module_mappings() {
                                              .set<nn::quantizable::LSTM, nn::quantized::LSTM>()
                                              .set<nn::quantizable::MultiheadAttention, nn::quantized::MultiheadAttention>()
                                              .set<fused::LinearReLUImpl, fused_quantized::LinearReLU>()
+                                             .set<fused::LinearLeakyReLUImpl, fused_quantized::LinearLeakyReLU>()
+                                             .set<fused::LinearTanhImpl, fused_quantized::LinearTanh>()
                                              .set<nn::Conv1d, nn::quantized::Conv1d>()
                                              .set<nn::Conv2d, nn::quantized::Conv2d>()
                                              .set<nn::Conv3d, nn::quantized::Conv3d>()
@@ -62,15 +66,35 @@ const ModuleMappings& default_static_quant_module_mappings() {
                                              .set<nn::ConvTranspose1d, nn::quantized::ConvTranspose1d>()
                                              .set<nn::ConvTranspose2d, nn::quantized::ConvTranspose2d>()
                                              .set<nn::ConvTranspose3d, nn::quantized::ConvTranspose3d>()
+                                             .set<nn::BatchNorm2d, nn::quantized::BatchNorm2d>()
+                                             .set<nn::BatchNorm3d, nn::quantized::BatchNorm3d>()
+                                             .set<fused::BNReLU2dImpl, fused_quantized::BNReLU2d>()
+                                             .set<fused::BNReLU3dImpl, fused_quantized::BNReLU3d>()
+                                             .set<nn::GroupNorm, nn::quantized::GroupNorm>()
+                                             .set<nn::InstanceNorm1d, nn::quantized::InstanceNorm1d>()
+                                             .set<nn::InstanceNorm2d, nn::quantized::InstanceNorm2d>()
+                                             .set<nn::InstanceNorm3d, nn::quantized::InstanceNorm3d>()
+                                             .set<nn::LayerNorm, nn::quantized::LayerNorm>()
+                                             .set<nn::Dropout, nn::quantized::Dropout>()
+                                             .set<nn::ELU, nn::quantized::ELU>()
+                                             .set<nn::GELU, nn::quantized::GELU>()
+                                             .set<nn::Hardsigmoid, nn::quantized::Hardsigmoid>()
+                                             .set<nn::Hardswish, nn::quantized::Hardswish>()
+                                             .set<nn::LeakyReLU, nn::quantized::LeakyReLU>()
+                                             .set<nn::PReLU, nn::quantized::PReLU>()
+                                             .set<nn::ReLU6, nn::quantized::ReLU6>()
+                                             .set<nn::SiLU, nn::quantized::SiLU>()
+                                             .set<nn::Sigmoid, nn::quantized::Sigmoid>()
+                                             .set<nn::Softmax, nn::quantized::Softmax>()
+                                             .set<nn::Tanh, nn::quantized::Tanh>()
                                              .set<nn::Embedding, nn::quantized::Embedding>()
                                              .set<nn::EmbeddingBag, nn::quantized::EmbeddingBag>();
   return mappings;
 }
 
 const ModuleMappings& default_float_to_observed_custom_module_mappings() {
-  static const ModuleMappings mappings = ModuleMappings()
-                                             .set<nn::LSTM, nn::quantizable::LSTM>()
-                                             .set<nn::MultiheadAttention, nn::quantizable::MultiheadAttention>();
+  static const ModuleMappings mappings =
+      ModuleMappings().set<nn::LSTM, nn::quantizable::LSTM>().set<nn::MultiheadAttention, nn::quantizable::MultiheadAttention>();
   return mappings;
 }
 

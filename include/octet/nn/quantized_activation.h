@@ -40,23 +40,23 @@ class TableActivation : public Implementation<at::Tensor(const at::Tensor&)> {
 template <class Self, class FloatSlot>
 class UnaryActivation : public ImplementationOf<Self, TableActivation> {
  public:
-  using FloatModule = typename FloatSlot::FloatModule;
+  using Function = typename FloatSlot::FloatModule;
 
   /// @param module  in a slot whose observer was calibrated
   /// @throws Error as OutputQParams::from
-  static std::shared_ptr<Self> from_float(const FloatModule& module, const QConfig& qconfig, const std::string& path);
+  static std::shared_ptr<Self> from_float(const Function& module, const QConfig& qconfig, const std::string& path);
 
   /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
   static std::shared_ptr<Self> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);
 
   /// @param function  a float module, which is not changed from now on
-  UnaryActivation(std::shared_ptr<FloatModule> function, const OutputQParams& output);
+  UnaryActivation(std::shared_ptr<Function> function, const OutputQParams& output);
 
   Attributes attributes() const override;
   void pretty_print(std::ostream& stream) const override;
 
  private:
-  std::shared_ptr<FloatModule> float_module_;
+  std::shared_ptr<Function> float_module_;
 };
 
 /// torch.ao.nn.quantized.ELU.
@@ -145,7 +145,7 @@ class ReLU6Impl : public ImplementationOf<ReLU6Impl, nn::ReLU6Impl::Implementati
 TORCH_MODULE(ReLU6);
 
 /// x where x >= 0, else x * slope, in float32, then quantized: torch.ao.nn.quantized.PReLU. One slope, or one for each channel, which
-/// are quantized.
+/// are quantized. (torch.ao multiplies positive values too: with the number nearest to 1 that the weight's scale has.)
 class PReLUImpl : public ImplementationOf<PReLUImpl, nn::PReLUImpl::Implementation> {
  public:
   static constexpr const char* kKind = "octet::nn::quantized::PReLU";

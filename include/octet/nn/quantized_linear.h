@@ -87,5 +87,42 @@ class LinearReLUImpl : public nn::quantized::StaticLinearOf<LinearReLUImpl, true
 };
 TORCH_MODULE(LinearReLU);
 
+/// Linear and LeakyReLU, requantized once, behind both: torch.ao.nn.intrinsic.quantized.LinearLeakyReLU.
+class LinearLeakyReLUImpl : public ImplementationOf<LinearLeakyReLUImpl, nn::quantized::StaticLinear> {
+ public:
+  static constexpr const char* kKind = "octet::nn::intrinsic::quantized::LinearLeakyReLU";
+
+  LinearLeakyReLUImpl(nn::quantized::LinearPackedParams params, const OutputQParams& output, double negative_slope)
+      : ImplementationOf(std::move(params), output), negative_slope_(negative_slope) {}
+
+  /// @param module  of a slot that nn::intrinsic::LinearLeakyReLU computes in, which has the slope
+  static std::shared_ptr<LinearLeakyReLUImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
+                                                         const std::string& path);
+  static std::shared_ptr<LinearLeakyReLUImpl> from_state(const StateDict& state, const Attributes& attributes,
+                                                         const std::string& path);
+
+  at::Tensor forward(const at::Tensor& input) override;
+  Attributes attributes() const override;
+  double negative_slope() const { return negative_slope_; }
+
+ private:
+  double negative_slope_;
+};
+TORCH_MODULE(LinearLeakyReLU);
+
+/// Linear and Tanh, requantized once, behind both: torch.ao.nn.intrinsic.quantized.LinearTanh.
+class LinearTanhImpl : public ImplementationOf<LinearTanhImpl, nn::quantized::StaticLinear> {
+ public:
+  static constexpr const char* kKind = "octet::nn::intrinsic::quantized::LinearTanh";
+  using ImplementationOf::ImplementationOf;
+
+  static std::shared_ptr<LinearTanhImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
+                                                    const std::string& path);
+  static std::shared_ptr<LinearTanhImpl> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);
+
+  at::Tensor forward(const at::Tensor& input) override;
+};
+TORCH_MODULE(LinearTanh);
+
 }  // namespace intrinsic::quantized
 }  // namespace octet::nn
