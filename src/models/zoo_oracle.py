@@ -155,7 +155,8 @@ with torch.no_grad():
         }
         settled(model)
         x = torch.randn(2, 3, 64, 64)
-        answer |= {"statistics": {key: value for key, value in model.named_buffers() if "running" in key}, "x": x, "out": model(x)}
+        statistics = {key: value for key, value in model.named_buffers() if "running" in key}
+        answer |= {"statistics": statistics, "x": x, "out": model(x)}
         if name == "narrow_mobilenet_v2":
             answer["checkpoint"] = as_saved_by_torch_0_3(model.state_dict())
         answers[name] = answer

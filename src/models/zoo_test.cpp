@@ -24,23 +24,22 @@ struct Network {
   std::shared_ptr<torch::nn::Module> module;
   std::function<at::Tensor(const at::Tensor&)> forward;
   std::function<Report()> fuse_model;
+  std::function<Network()> fresh;  // another of the same options
 };
 
-template <class Holder>
-Network network(std::string name, Holder holder) {
-  return {std::move(name), holder.ptr(), [holder](const at::Tensor& x) mutable { return holder->forward(x); },
-          [holder]() mutable { return holder->fuse_model(); }};
+template <class Make>
+Network network(std::string name, const Make& make) {
+  torch::manual_seed(11);
+  auto net = make();
+  return {name, net.ptr(), [net](const at::Tensor& x) mutable { return net->forward(x); },
+          [net]() mutable { return net->fuse_model(); }, [name, make] { return network(name, make); }};
 }
 
 /// Those of the oracle, one after the other (all at once would be a lot of memory).
 void for_each_network(const std::function<void(Network)>& visit) {
-  const auto seeded = [&](auto make) {
-    torch::manual_seed(11);
-    return make();
-  };
-  visit(network("resnet18", seeded([] { return resnet18(); })));
-  visit(network("resnet50", seeded([] { return resnet50(ResNetOptions().num_classes(10)); })));
-  visit(network("resnext", seeded([] {
+  visit(network("resnet18", [] { return resnet18(); }));
+  visit(network("resnet50", [] { return resnet50(ResNetOptions().num_classes(10)); }));
+  visit(network("resnext", [] {
     return ResNet(ResNetOptions()
                       .block(ResNetBlock::bottleneck)
                       .layers({1, 2, 1, 1})
@@ -48,10 +47,9 @@ void for_each_network(const std::function<void(Network)>& visit) {
                       .zero_init_residual(true)
                       .groups(8)
                       .width_per_group(12));
-  })));
-  visit(network("mobilenet_v2", seeded([] { return MobileNetV2(); })));
-  visit(network("narrow_mobilenet_v2",
-                seeded([] { return MobileNetV2(MobileNetV2Options().num_classes(10).width_mult(0.35)); })));
+  }));
+  visit(network("mobilenet_v2", [] { return MobileNetV2(); }));
+  visit(network("narrow_mobilenet_v2", [] { return MobileNetV2(MobileNetV2Options().num_classes(10).width_mult(0.35)); }));
 }
 
 using Answer = c10::Dict<c10::IValue, c10::IValue>;
@@ -169,6 +167,36 @@ TEST_F(Zoo, ClonesComputeTheSameAndShareNothing) {
     check_clone(ResNet(ResNetOptions().block(block).layers({1, 1, 1, 1})));
   }
   check_clone(MobileNetV2(MobileNetV2Options().width_mult(0.35)));
+}
+
+TEST_F(Zoo, EveryWeightBecomesAnIntegerAndComesBackFromAFile) {
+  for_each_network([&](Network network) {
+    if (network.name == "resnet50" || network.name == "narrow_mobilenet_v2") return;  // more of the same
+    const Answer answer = oracle_.at(network.name).toGenericDict();
+    const at::Tensor x = tensor(answer, "x");
+    settle(network, answer);
+    network.fuse_model();
+    save(*network.module, folder_ / "float");
+    const at::Tensor expected = network.forward(x);
+    prepare(*network.module, get_default_qconfig("octet"));
+    network.forward(x);
+    const Report report = convert(*network.module);
+    EXPECT_EQ(report.count(ModuleStatus::not_swappable), 0) << network.name << '\n' << report;
+    for (const auto& entry : state_dict(*network.module)) {
+      if (entry.key().ends_with(".weight")) {
+        EXPECT_EQ(entry.value().scalar_type(), at::kChar) << network.name << " " << entry.key();
+      }
+    }
+    const at::Tensor out = network.forward(x);
+    EXPECT_GT(test::sqnr_db(expected, out), 15) << network.name;
+
+    save(*network.module, folder_ / "int8");
+    EXPECT_LT(file_size(folder_ / "int8"), 0.27 * static_cast<double>(file_size(folder_ / "float"))) << network.name;
+    Network fresh = network.fresh();
+    load(*fresh.module, folder_ / "int8");
+    fresh.module->eval();
+    EXPECT_TRUE(fresh.forward(x).equal(out)) << network.name;
+  });
 }
 
 TEST_F(Zoo, BasicBlocksHaveNoGroups) {

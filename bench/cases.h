@@ -1,0 +1,40 @@
+// What octet_bench measures: suites of cases, each of which several implementations compute. The names are those of the
+// benchmark that measures other libraries on this machine, so that the numbers can stand in one table.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bench {
+
+/// A network, ready to run on the input of its case.
+struct Implementation {
+  std::string name;  ///< "octet_fp32", which comes first, "octet_int8", ...
+  std::function<void()> run;
+  double sqnr_db;      ///< of its output against octet_fp32's; infinite for octet_fp32 itself
+  int64_t size_bytes;  ///< of the file that octet::save writes
+};
+
+struct Case {
+  std::string name;
+  std::function<std::vector<Implementation>()> build;  ///< takes seconds
+};
+
+struct Suite {
+  std::string name;
+  std::vector<Case> cases;
+};
+
+const std::vector<Suite>& suites();
+
+/// Null for what is not known.
+const Suite* find_suite(std::string_view name);
+const Case* find_case(std::string_view suite, std::string_view name);
+
+/// Convolutional networks of 224x224 images.
+Suite cnn_suite();
+
+}  // namespace bench
