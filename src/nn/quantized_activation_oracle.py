@@ -55,7 +55,7 @@ for dtype, low in [(torch.quint8, 0), (torch.qint8, -128)]:
             out = (output[0], output[1] + low)
             cases.append(case(name, options, x, out, function(x, *out)))
 
-for slopes in [torch.tensor([0.25]), torch.tensor([0.1, -0.5, 0.75, 1.5, 0.0, 0.3])]:
+for slopes in [torch.tensor([0.25]), torch.tensor([0.1, -0.5, 0.75, 1.5, 0.0, 0.3]), torch.tensor([0.1, 1.0, 0.75, 0.4, 0.0, 0.3])]:
     x = torch._make_per_tensor_quantized_tensor(integers(torch.quint8, (4, 6, 8, 9)), 0.0517, 120)
     float_module = torch.nn.PReLU(slopes.numel())
     float_module.weight.data = slopes
@@ -63,8 +63,11 @@ for slopes in [torch.tensor([0.25]), torch.tensor([0.1, -0.5, 0.75, 1.5, 0.0, 0.
     float_module.qconfig = torch.ao.quantization.QConfig(None, observer.with_args(dtype=torch.quint8))
     float_module.activation_post_process = torch.ao.quantization.FixedQParamsObserver(0.0413, 60)
     module = nnq.PReLU.from_float(float_module)
-    # With a single slope, quantized::prelu multiplies positive values with it too.
-    expected = module(x) if slopes.numel() > 1 else quantized_as(x, F.prelu(x.dequantize(), module.weight.dequantize()), 0.0413, 60)
+    # quantized::prelu multiplies positive values with the number nearest to 1 that the weight's scale and zero point have.
+    if slopes.max() == 1:
+        expected = module(x)
+    else:
+        expected = quantized_as(x, F.prelu(x.dequantize(), module.weight.dequantize()), 0.0413, 60)
     answer = case("PReLU", {}, x, (0.0413, 60), expected)
     answer["slopes"] = slopes
     answer["weight"] = module.weight.int_repr()
