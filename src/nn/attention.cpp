@@ -22,9 +22,7 @@ at::Tensor mask_of(const at::Tensor& mask) {
 }
 
 /// As many columns as there are keys: those that were added beside the caller's are for all to see.
-at::Tensor padded(const at::Tensor& mask, int64_t columns) {
-  return at::constant_pad_nd(mask, {0, columns - mask.size(-1)}, 0);
-}
+at::Tensor padded(const at::Tensor& mask, int64_t columns) { return at::constant_pad_nd(mask, {0, columns - mask.size(-1)}, 0); }
 
 /// [length, batch, embed_dim] -> [batch * heads, length, head_dim]
 at::Tensor split_heads(const at::Tensor& x, int64_t heads) {
@@ -64,8 +62,8 @@ AttentionCall AttentionCall::checked(const at::Tensor& query, const at::Tensor& 
 
   AttentionCall call{length, batch, source, mask_of(key_padding_mask), mask_of(attn_mask)};
   if (call.key_padding_mask.defined()) {
-    check(call.key_padding_mask.scalar_type() == at::kBool && call.key_padding_mask.sizes() == at::IntArrayRef({batch, source}), path,
-          ": got a key_padding_mask of ", key_padding_mask.scalar_type(), " and shape ", key_padding_mask.sizes(),
+    check(call.key_padding_mask.scalar_type() == at::kBool && call.key_padding_mask.sizes() == at::IntArrayRef({batch, source}),
+          path, ": got a key_padding_mask of ", key_padding_mask.scalar_type(), " and shape ", key_padding_mask.sizes(),
           ", expected bool, [", batch, ", ", source, "]");
   }
   if (call.attn_mask.defined()) {
@@ -74,8 +72,8 @@ AttentionCall AttentionCall::checked(const at::Tensor& query, const at::Tensor& 
     if (call.attn_mask.dim() == 2) call.attn_mask = call.attn_mask.unsqueeze(0);
     const at::IntArrayRef sizes = call.attn_mask.sizes();
     check(sizes == at::IntArrayRef({1, length, source}) || sizes == at::IntArrayRef({batch * num_heads, length, source}), path,
-          ": got an attn_mask of shape ", attn_mask.sizes(), ", expected [", length, ", ", source, "] or [", batch * num_heads, ", ",
-          length, ", ", source, "]");
+          ": got an attn_mask of shape ", attn_mask.sizes(), ", expected [", length, ", ", source, "] or [", batch * num_heads,
+          ", ", length, ", ", source, "]");
   }
   return call;
 }
@@ -91,7 +89,8 @@ std::pair<at::Tensor, at::Tensor> attend(const AttentionCall& call, const at::Te
   const std::vector<int64_t> by_head{call.batch, num_heads, call.target_length, source};
   if (call.attn_mask.defined()) {
     const at::Tensor mask = padded(call.attn_mask, source);
-    weights = mask.scalar_type() == at::kBool ? weights.masked_fill(mask, kMinusInfinity) : weights + mask.to(weights.scalar_type());
+    weights =
+        mask.scalar_type() == at::kBool ? weights.masked_fill(mask, kMinusInfinity) : weights + mask.to(weights.scalar_type());
   }
   if (call.key_padding_mask.defined()) {
     const at::Tensor mask = padded(call.key_padding_mask, source).view({call.batch, 1, 1, source});

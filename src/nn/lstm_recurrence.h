@@ -23,11 +23,11 @@ namespace octet::nn {
 enum class CellPart : uint8_t { igates, hgates, gates, fgate_cx, igate_cgate, fgate_cx_igate_cgate, ogate_cy };
 
 /// torch.ao's names for them, in the same order.
-inline constexpr std::array kCellParts{"igates",      "hgates",               "gates",   "fgate_cx",
-                                       "igate_cgate", "fgate_cx_igate_cgate", "ogate_cy"};
+inline constexpr std::array kCellParts{"igates",  "hgates", "gates", "fgate_cx", "igate_cgate", "fgate_cx_igate_cgate",
+                                       "ogate_cy"};
 
-/// Calls visit(prefix, in_features) for each cell: all directions of a layer, then the next layer. The names of a cell's parts begin
-/// with the prefix.
+/// Calls visit(prefix, in_features) for each cell: all directions of a layer, then the next layer. The names of a cell's parts
+/// begin with the prefix.
 template <class Visit>
 void for_each_cell(const RecurrentOptions& options, const Visit& visit) {
   for (int64_t layer = 0; layer < options.num_layers; ++layer) {
@@ -55,7 +55,8 @@ CellState lstm_step(const Cell& cell, const at::Tensor& x_gates, const CellState
   return {cell.mul(CellPart::ogate_cy, output_gate, cell.tanh_of_state(c)), c};
 }
 
-/// One cell over all time steps of x, [time, batch, features]. @return its hidden states, [time, batch, hidden_size], and the last
+/// One cell over all time steps of x, [time, batch, features]. @return its hidden states, [time, batch, hidden_size], and the
+/// last
 template <class Cell>
 std::pair<at::Tensor, CellState> run_cell(const Cell& cell, const at::Tensor& x, CellState state, bool reverse) {
   const int64_t steps = x.size(0);
@@ -72,17 +73,17 @@ std::pair<at::Tensor, CellState> run_cell(const Cell& cell, const at::Tensor& x,
 /// All cells. Where tensors of several cells are joined and those are quantized, the result has the scale and zero point of the
 /// first one, as in torch.ao.
 template <class Cell>
-std::tuple<at::Tensor, std::tuple<at::Tensor, at::Tensor>> run_lstm(
-    const RecurrentOptions& options, const std::vector<Cell>& cells, const at::Tensor& input,
-    const std::optional<std::tuple<at::Tensor, at::Tensor>>& hx) {
+std::tuple<at::Tensor, std::tuple<at::Tensor, at::Tensor>> run_lstm(const RecurrentOptions& options,
+                                                                    const std::vector<Cell>& cells, const at::Tensor& input,
+                                                                    const std::optional<std::tuple<at::Tensor, at::Tensor>>& hx) {
   at::Tensor x = options.time_major(input);
   const std::vector<int64_t> sizes = options.state_sizes(input), row_sizes{x.size(1), options.hidden_size};
   const auto initial = [&](const at::Tensor& given, size_t index) { return given[static_cast<int64_t>(index)].view(row_sizes); };
   if (hx) {
     for (const auto& [state, name] : {std::pair(std::get<0>(*hx), "h"), {std::get<1>(*hx), "c"}}) {
       Cell::check_input(state, name);
-      check(state.sizes() == sizes, ModulePathScope::current(), ": got a state ", name, " of shape ", state.sizes(), ", expected ",
-            at::IntArrayRef(sizes));
+      check(state.sizes() == sizes, ModulePathScope::current(), ": got a state ", name, " of shape ", state.sizes(),
+            ", expected ", at::IntArrayRef(sizes));
     }
   }
   std::vector<at::Tensor> h, c;

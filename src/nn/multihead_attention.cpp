@@ -6,8 +6,9 @@ std::tuple<at::Tensor, at::Tensor> MultiheadAttentionImpl::forward(const at::Ten
                                                                    const at::Tensor& value, const at::Tensor& key_padding_mask,
                                                                    bool need_weights, const at::Tensor& attn_mask,
                                                                    bool average_attn_weights) {
-  return dispatch<std::tuple<at::Tensor, at::Tensor>>([](auto& target, const auto&... all) { return target.forward(all...); }, query,
-                                                      key, value, key_padding_mask, need_weights, attn_mask, average_attn_weights);
+  return dispatch<std::tuple<at::Tensor, at::Tensor>>([](auto& target, const auto&... all) { return target.forward(all...); },
+                                                      query, key, value, key_padding_mask, need_weights, attn_mask,
+                                                      average_attn_weights);
 }
 
 void MultiheadAttentionImpl::release_float_parameters() {

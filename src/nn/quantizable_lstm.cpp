@@ -37,7 +37,8 @@ struct ObservedCell {
 
 }  // namespace
 
-std::shared_ptr<LSTMImpl> LSTMImpl::from_float(const torch::nn::LSTMImpl& module, const QConfig& qconfig, const std::string& path) {
+std::shared_ptr<LSTMImpl> LSTMImpl::from_float(const torch::nn::LSTMImpl& module, const QConfig& qconfig,
+                                               const std::string& path) {
   std::vector<std::string> parts;
   for_each_cell(RecurrentOptions::from(module.options, path), [&](const std::string& prefix, int64_t) {
     for (const char* const part : kCellParts) parts.push_back(prefix + part);
@@ -54,9 +55,10 @@ LSTMImpl::Result LSTMImpl::forward(torch::nn::Module& float_module, const at::Te
   for (size_t first = 0; first < weights.size(); first += stride) {
     const size_t index = cells.size();
     const auto bias = [&](size_t i) { return options.bias ? weights[first + i] : at::Tensor(); };
-    cells.push_back({weights[first], weights[first + 1], bias(2), bias(3), [this, index](CellPart part, const at::Tensor& result) {
-                       return observe(index * kCellParts.size() + static_cast<size_t>(part), result);
-                     }});
+    cells.push_back(
+        {weights[first], weights[first + 1], bias(2), bias(3), [this, index](CellPart part, const at::Tensor& result) {
+           return observe(index * kCellParts.size() + static_cast<size_t>(part), result);
+         }});
   }
   return run_lstm(options, cells, input, hx);
 }

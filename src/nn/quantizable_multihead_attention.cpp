@@ -16,8 +16,8 @@ enum Part : uint8_t { linear_Q, linear_K, linear_V, quant_attn_output, out_proj,
 
 std::shared_ptr<MultiheadAttentionImpl> MultiheadAttentionImpl::from_float(const torch::nn::MultiheadAttentionImpl&,
                                                                            const QConfig& qconfig, const std::string&) {
-  static const std::vector<std::string> parts{"linear_Q", "linear_K", "linear_V", "quant_attn_output",
-                                              "out_proj", "quant_attn_output_weights"};
+  static const std::vector<std::string> parts{"linear_Q",          "linear_K", "linear_V",
+                                              "quant_attn_output", "out_proj", "quant_attn_output_weights"};
   return std::make_shared<MultiheadAttentionImpl>(parts, qconfig.activation);
 }
 
@@ -38,8 +38,8 @@ std::tuple<at::Tensor, at::Tensor> MultiheadAttentionImpl::forward(torch::nn::Mo
   };
   const at::Tensor q = project(linear_Q, query) * (1 / std::sqrt(static_cast<double>(module.head_dim)));
   const at::Tensor k = with_bias(project(linear_K, key), module.bias_k), v = with_bias(project(linear_V, value), module.bias_v);
-  const auto [heads, head_weights] = attend(call, q, k, v, options.num_heads(), options.add_zero_attn(),
-                                            module.is_training() ? options.dropout() : 0);
+  const auto [heads, head_weights] =
+      attend(call, q, k, v, options.num_heads(), options.add_zero_attn(), module.is_training() ? options.dropout() : 0);
   const at::Tensor output =
       observe(out_proj, at::linear(observe(quant_attn_output, heads), module.out_proj->weight, module.out_proj->bias));
   const at::Tensor weights = observe(quant_attn_output_weights, head_weights);

@@ -103,7 +103,8 @@ std::shared_ptr<LSTMImpl> LSTMImpl::from_float(const torch::nn::LSTMImpl& module
                                                const std::string& path) {
   const SlotBase* const slot = as_slot(module);
   const auto observed = std::dynamic_pointer_cast<quantizable::LSTMImpl>(slot ? slot->implementation() : nullptr);
-  check(observed != nullptr, path, ": has no observed form to take the scales of its parts from; call prepare() with a qconfig for ",
+  check(observed != nullptr, path,
+        ": has no observed form to take the scales of its parts from; call prepare() with a qconfig for ",
         "it and calibrate before convert()");
   auto layers = std::make_shared<Layers>();
   layers->options = RecurrentOptions::from(module.options, path);
@@ -114,8 +115,8 @@ std::shared_ptr<LSTMImpl> LSTMImpl::from_float(const torch::nn::LSTMImpl& module
     for (size_t part = 0; part < kCellParts.size(); ++part) outputs[part] = observed->output(prefix + kCellParts[part], path);
     const auto product = [&](CellPart part) {
       const auto index = static_cast<int64_t>(part);
-      return LinearImpl::from_weight(weight[index], layers->options.bias ? weight[2 + index] : at::Tensor(), qconfig, outputs[index],
-                                     path + "." + prefix + kCellParts[index]);
+      return LinearImpl::from_weight(weight[index], layers->options.bias ? weight[2 + index] : at::Tensor(), qconfig,
+                                     outputs[index], path + "." + prefix + kCellParts[index]);
     };
     layers->cells.emplace_back(product(CellPart::igates), product(CellPart::hgates), outputs);
     weight += layers->options.bias ? 4 : 2;

@@ -152,11 +152,13 @@ TEST(QuantizedLSTM, StaysCloseToTorchAoOverWholeSequences) {
       ASSERT_EQ(results[i].sizes(), expected.sizes()) << name_of(oracle);
       EXPECT_NEAR(octet::q_scale(results[i]) / octet::q_scale(expected), 1, 1e-5) << name_of(oracle);
       EXPECT_EQ(octet::q_zero_point(results[i]), octet::q_zero_point(expected)) << name_of(oracle);
-      // Single steps differ by one integer here and there, and states feed back. torch.ao itself is 23 to 33 dB from the float model.
+      // Single steps differ by one integer here and there, and states feed back. torch.ao itself is 23 to 33 dB from the float
+      // model.
       EXPECT_GT(sqnr_db(octet::dequantize(expected), octet::dequantize(results[i])), 36) << name_of(oracle) << " " << names[i];
     }
     const at::Tensor exact = oracle.at("float").toTensor();
-    EXPECT_GT(sqnr_db(exact, octet::dequantize(results[0])), sqnr_db(exact, octet::dequantize(quantized(oracle.at("output")))) - 0.5)
+    EXPECT_GT(sqnr_db(exact, octet::dequantize(results[0])),
+              sqnr_db(exact, octet::dequantize(quantized(oracle.at("output")))) - 0.5)
         << name_of(oracle);
   }
 }
@@ -172,7 +174,8 @@ TEST(QuantizedLSTM, ComputesOneStepByTheWrittenFormulas) {
   };
   const auto product = [&](const std::string& part, const at::Tensor& input) {
     const std::string prefix = "layers.0.layer_fw.cell." + part;
-    const at::Tensor weight = (state[prefix + ".weight"].to(at::kDouble) * state[prefix + ".weight_scale"].view({-1, 1}).to(at::kDouble));
+    const at::Tensor weight =
+        (state[prefix + ".weight"].to(at::kDouble) * state[prefix + ".weight_scale"].view({-1, 1}).to(at::kDouble));
     const auto [scale, zero_point] = qparams(part);
     const at::Tensor values = octet::dequantize(input).to(at::kDouble).matmul(weight.t()) + state[prefix + ".bias"];
     return quantize_per_tensor(values.to(at::kFloat), scale, zero_point, quint8);
@@ -267,13 +270,13 @@ TEST(QuantizedLSTM, RefusesStatesThatContradictThemselves) {
   };
   const std::string cell = "layers.1.layer_fw.cell.";
   expect_contains(rebuild([&](auto& state, auto&) { state.erase(cell + "gates.scale"); }),
-              "net.lstm.layers.1.layer_fw.cell.gates: the tensor \"scale\" is missing");
+                  "net.lstm.layers.1.layer_fw.cell.gates: the tensor \"scale\" is missing");
   expect_contains(rebuild([&](auto& state, auto&) { state.erase(cell + "hgates.bias"); }),
-              "net.lstm.layers.1.layer_fw.cell.hgates: the tensor \"bias\" is missing");
+                  "net.lstm.layers.1.layer_fw.cell.hgates: the tensor \"bias\" is missing");
   expect_contains(rebuild([&](auto&, auto& attributes) { attributes["hidden_size"] = int64_t{5}; }),
-              "got a weight of shape [16, 6], expected [4 * 5, 6]");
+                  "got a weight of shape [16, 6], expected [4 * 5, 6]");
   expect_contains(rebuild([&](auto&, auto& attributes) { attributes["num_layers"] = int64_t{1} << 62; }),
-              "net.lstm.layers.2.layer_fw.cell.igates: the tensor");
+                  "net.lstm.layers.2.layer_fw.cell.igates: the tensor");
 }
 
 TEST(QuantizedLSTM, NamesWhatItCannotTake) {
@@ -281,10 +284,8 @@ TEST(QuantizedLSTM, NamesWhatItCannotTake) {
   const at::Tensor x = random_quantized({5, 3, 6}, 0.1, 128), h = random_quantized({1, 3, 4}, 0.01, 128);
   expect_contains(error_text([&] { model->lstm->forward(torch::randn({5, 3, 6})); }), "lstm: got a Float tensor for the input");
   expect_contains(error_text([&] { model->lstm->forward(x.slice(2, 0, 5)); }), "expected [time, batch, 6]");
-  expect_contains(error_text([&] { model->lstm->forward(x, std::tuple(h, h.slice(1, 0, 2))); }),
-              "lstm: got a state c of shape");
-  expect_contains(error_text([&] { model->lstm->forward(x, std::tuple(octet::dequantize(h), h)); }),
-              "got a Float tensor for h");
+  expect_contains(error_text([&] { model->lstm->forward(x, std::tuple(h, h.slice(1, 0, 2))); }), "lstm: got a state c of shape");
+  expect_contains(error_text([&] { model->lstm->forward(x, std::tuple(octet::dequantize(h), h)); }), "got a Float tensor for h");
   const auto packed = torch::nn::utils::rnn::pack_padded_sequence(torch::randn({5, 3, 6}), torch::tensor({5, 4, 2}));
   expect_contains(error_text([&] { model->lstm->forward_with_packed_input(packed); }), "pad_packed_sequence");
 }
@@ -325,7 +326,7 @@ TEST(QuantizableLSTM, NamesThePartThatCalibrationDidNotReach) {
   prepare(*model, default_qconfig);
   model->quant->forward(torch::randn({5, 3, 6}));
   expect_contains(error_text([&] { convert(*model); }),
-              "lstm.layers.0.layer_fw.cell.igates: its observer MinMaxObserver has seen no tensor");
+                  "lstm.layers.0.layer_fw.cell.igates: its observer MinMaxObserver has seen no tensor");
   model->forward(torch::randn({5, 3, 6}));  // still prepared
   convert(*model);
 }
@@ -339,7 +340,7 @@ TEST(QuantizableLSTM, RefusesProjectionsAndPackedSequences) {
   prepare(*model, default_qconfig);
   const auto packed = torch::nn::utils::rnn::pack_padded_sequence(torch::randn({5, 3, 6}), torch::tensor({5, 4, 2}));
   expect_contains(error_text([&] { model->lstm->forward_with_packed_input(packed); }),
-              "lstm: got a packed sequence, which octet::nn::quantizable::LSTM does not take");
+                  "lstm: got a packed sequence, which octet::nn::quantizable::LSTM does not take");
 }
 
 }  // namespace

@@ -52,8 +52,8 @@ void for_each_bias(Parts& parts, const Visit& visit) {
 /// @throws Error unless the projections fit each other and the heads
 void check_shapes(const MultiheadAttentionImpl::Parts& parts, const std::string& path) {
   const int64_t embed_dim = parts.embed_dim();
-  check(parts.num_heads > 0 && embed_dim % parts.num_heads == 0, path, ": got ", parts.num_heads, " heads for embed_dim = ",
-        embed_dim, ", which they do not divide");
+  check(parts.num_heads > 0 && embed_dim % parts.num_heads == 0, path, ": got ", parts.num_heads,
+        " heads for embed_dim = ", embed_dim, ", which they do not divide");
   for_each_projection(parts, [&](const char* name, const auto& linear) {
     const bool takes_any_width = linear == parts.linear_K || linear == parts.linear_V;
     check(linear->out_features() == embed_dim && (takes_any_width || linear->in_features() == embed_dim), path, ".", name,
@@ -68,7 +68,8 @@ std::shared_ptr<MultiheadAttentionImpl> MultiheadAttentionImpl::from_float(const
                                                                            const QConfig& qconfig, const std::string& path) {
   const SlotBase* const slot = as_slot(module);
   const auto observed = std::dynamic_pointer_cast<quantizable::MultiheadAttentionImpl>(slot ? slot->implementation() : nullptr);
-  check(observed != nullptr, path, ": has no observed form to take the scales of its parts from; call prepare() with a qconfig for ",
+  check(observed != nullptr, path,
+        ": has no observed form to take the scales of its parts from; call prepare() with a qconfig for ",
         "it and calibrate before convert()");
   auto parts = std::make_shared<Parts>();
   parts->num_heads = module.options.num_heads();
@@ -108,8 +109,8 @@ std::shared_ptr<MultiheadAttentionImpl> MultiheadAttentionImpl::from_state(const
     const at::Tensor* const integers = state.find(name);
     if (!integers) return;
     const at::ScalarType dtype = info(output.dtype).storage;
-    check(integers->scalar_type() == dtype && integers->sizes() == at::IntArrayRef({1, 1, parts->embed_dim()}), path, ": \"", name,
-          "\" is a ", integers->scalar_type(), " tensor of shape ", integers->sizes(), ", expected ", dtype, " and [1, 1, ",
+    check(integers->scalar_type() == dtype && integers->sizes() == at::IntArrayRef({1, 1, parts->embed_dim()}), path, ": \"",
+          name, "\" is a ", integers->scalar_type(), " tensor of shape ", integers->sizes(), ", expected ", dtype, " and [1, 1, ",
           parts->embed_dim(), "]");
     bias = make_per_tensor_quantized(*integers, output.scale, output.zero_point);
   });
@@ -125,8 +126,9 @@ std::tuple<at::Tensor, at::Tensor> MultiheadAttentionImpl::forward(const at::Ten
   for (const auto& [input, name] : {std::pair(query, "the query"), {key, "the key"}, {value, "the value"}}) {
     check_quantized_activation(input, name);
   }
-  const AttentionCall call = AttentionCall::checked(query, key, value, key_padding_mask, attn_mask, parts.embed_dim(),
-                                                    parts.linear_K->in_features(), parts.linear_V->in_features(), parts.num_heads);
+  const AttentionCall call =
+      AttentionCall::checked(query, key, value, key_padding_mask, attn_mask, parts.embed_dim(), parts.linear_K->in_features(),
+                             parts.linear_V->in_features(), parts.num_heads);
   const auto with_bias = [&](const at::Tensor& x, const at::Tensor& bias) {
     return octet::dequantize(bias.defined() ? at::cat({x, bias.expand({1, call.batch, -1})}) : x);
   };
@@ -144,7 +146,8 @@ std::tuple<at::Tensor, at::Tensor> MultiheadAttentionImpl::forward(const at::Ten
 
 StateDict MultiheadAttentionImpl::state_dict() const {
   StateDict state;
-  for_each_projection(*parts_, [&](const std::string& name, const auto& linear) { append_part(state, name + ".", linear->state_dict()); });
+  for_each_projection(*parts_,
+                      [&](const std::string& name, const auto& linear) { append_part(state, name + ".", linear->state_dict()); });
   for_each_stub(*parts_, [&](const std::string& name, const OutputQParams& output) {
     StateDict qparams;
     output.append_to(qparams);
@@ -157,8 +160,7 @@ StateDict MultiheadAttentionImpl::state_dict() const {
 }
 
 Attributes MultiheadAttentionImpl::attributes() const {
-  Attributes attributes{
-      {"num_heads", parts_->num_heads}, {"add_zero_attn", parts_->add_zero_attn}, {"dropout", parts_->dropout}};
+  Attributes attributes{{"num_heads", parts_->num_heads}, {"add_zero_attn", parts_->add_zero_attn}, {"dropout", parts_->dropout}};
   parts_->attn_output.append_to(attributes);
   return attributes;
 }
@@ -166,7 +168,8 @@ Attributes MultiheadAttentionImpl::attributes() const {
 int64_t MultiheadAttentionImpl::weight_bytes() const {
   int64_t bytes = 0;
   for_each_projection(*parts_, [&](const char*, const auto& linear) { bytes += linear->weight_bytes(); });
-  for_each_bias(*parts_, [&](const char*, const at::Tensor& bias, const OutputQParams&) { bytes += bias.defined() ? bias.numel() : 0; });
+  for_each_bias(*parts_,
+                [&](const char*, const at::Tensor& bias, const OutputQParams&) { bytes += bias.defined() ? bias.numel() : 0; });
   return bytes;
 }
 

@@ -1,7 +1,7 @@
 #include <octet/io/save_load.h>
+#include <octet/nn/modules.h>
 #include <octet/nn/quantizable_multihead_attention.h>
 #include <octet/nn/quantized_multihead_attention.h>
-#include <octet/nn/modules.h>
 #include <octet/observe/default_qconfigs.h>
 #include <octet/tensor/quantize.h>
 #include <octet/workflow/convert.h>
@@ -203,10 +203,12 @@ TEST(QuantizedMultiheadAttention, RefusesStatesThatContradictThemselves) {
   };
   expect_contains(rebuild([](auto& state, auto&) { state.erase("quant_attn_output.scale"); }),
                   "net.attn.quant_attn_output: the tensor \"scale\" is missing");
-  expect_contains(rebuild([](auto& state, auto&) { state.erase("bias_v.int_repr"); }), "net.attn: got only one of bias_k and bias_v");
+  expect_contains(rebuild([](auto& state, auto&) { state.erase("bias_v.int_repr"); }),
+                  "net.attn: got only one of bias_k and bias_v");
   expect_contains(rebuild([](auto& state, auto&) { state["bias_k.int_repr"] = torch::zeros({1, 1, 8}, torch::kByte); }),
                   "net.attn: \"bias_k.int_repr\" is a Byte tensor of shape [1, 1, 8], expected Byte and [1, 1, 16]");
-  expect_contains(rebuild([](auto&, auto& attributes) { attributes["num_heads"] = int64_t{3}; }), "got 3 heads for embed_dim = 16");
+  expect_contains(rebuild([](auto&, auto& attributes) { attributes["num_heads"] = int64_t{3}; }),
+                  "got 3 heads for embed_dim = 16");
   expect_contains(rebuild([](auto& state, auto&) { state["out_proj.weight"] = torch::zeros({16, 8}, torch::kChar); }),
                   "net.attn.out_proj: got a weight of shape [16, 8], expected [16, 16]");
 }
@@ -219,10 +221,12 @@ TEST(QuantizedMultiheadAttention, NamesWhatItCannotTake) {
     return error_text([&] { attention.forward(q, k, v, masks.key_padding_mask, true, masks.attn_mask); });
   };
   expect_contains(error_of(octet::dequantize(query), source, source), "attention: got a Float tensor for the query");
-  expect_contains(error_of(query[0], source, source), "attention: got a query of shape [3, 16], expected [target length, batch, 16]");
+  expect_contains(error_of(query[0], source, source),
+                  "attention: got a query of shape [3, 16], expected [target length, batch, 16]");
   expect_contains(error_of(query, source.slice(1, 0, 2), source), "got a key of shape [7, 2, 16]");
   expect_contains(error_of(query, source, source.slice(0, 0, 6)), "got 7 keys but 6 values");
-  expect_contains(error_of(query, source, source, {torch::zeros({7, 3}, torch::kBool), {}}), "got a key_padding_mask of Bool and shape [7, 3]");
+  expect_contains(error_of(query, source, source, {torch::zeros({7, 3}, torch::kBool), {}}),
+                  "got a key_padding_mask of Bool and shape [7, 3]");
   expect_contains(error_of(query, source, source, {{}, torch::zeros({5, 7}, torch::kLong)}), "got an attn_mask of Long");
   expect_contains(error_of(query, source, source, {{}, torch::zeros({3, 5, 7})}), "expected [5, 7] or [12, 5, 7]");
 }

@@ -11,9 +11,8 @@
 namespace octet::nn {
 
 /// The slot of torch::nn::MultiheadAttention, whose forward has other defaults than Slot gives.
-class MultiheadAttentionImpl
-    : public detail::SlotCore<MultiheadAttentionImpl, torch::nn::MultiheadAttentionImpl,
-                              detail::ForwardSignatureOf<torch::nn::MultiheadAttentionImpl>> {
+class MultiheadAttentionImpl : public detail::SlotCore<MultiheadAttentionImpl, torch::nn::MultiheadAttentionImpl,
+                                                       detail::ForwardSignatureOf<torch::nn::MultiheadAttentionImpl>> {
  public:
   using SlotCore::SlotCore;
   using Signature = detail::ForwardSignatureOf<torch::nn::MultiheadAttentionImpl>;

@@ -21,8 +21,8 @@ class MultiheadAttentionImpl
   using Wrapped = torch::nn::MultiheadAttentionImpl;
 
   using ImplementationOf::ImplementationOf;
-  static std::shared_ptr<MultiheadAttentionImpl> from_float(const torch::nn::MultiheadAttentionImpl& module, const QConfig& qconfig,
-                                                            const std::string& path);
+  static std::shared_ptr<MultiheadAttentionImpl> from_float(const torch::nn::MultiheadAttentionImpl& module,
+                                                            const QConfig& qconfig, const std::string& path);
 
   /// What the float module computes. Arguments as those of quantized::MultiheadAttentionImpl::forward, but in float.
   std::tuple<at::Tensor, at::Tensor> forward(torch::nn::Module& float_module, const at::Tensor& query, const at::Tensor& key,

@@ -23,8 +23,8 @@ class MultiheadAttentionImpl : public ImplementationOf<MultiheadAttentionImpl, n
 
   /// @param module  in a slot with a calibrated quantizable::MultiheadAttention
   /// @throws Error for other modules, for weights that can't be quantized to qint8, for a part that calibration did not reach
-  static std::shared_ptr<MultiheadAttentionImpl> from_float(const torch::nn::MultiheadAttentionImpl& module, const QConfig& qconfig,
-                                                            const std::string& path);
+  static std::shared_ptr<MultiheadAttentionImpl> from_float(const torch::nn::MultiheadAttentionImpl& module,
+                                                            const QConfig& qconfig, const std::string& path);
 
   /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
   static std::shared_ptr<MultiheadAttentionImpl> from_state(const StateDict& state, const Attributes& attributes,
