@@ -44,6 +44,8 @@ LinearPackedParams LinearPackedParams::from_float(const at::Tensor& weight, cons
     const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
     return {HalfWeight{at::clamp(values, -kHalfMax, kHalfMax).to(at::kHalf)}, bias};
   }
+  check(!qconfig.weight || qconfig.weight.dtype() == qint8, where, ": got a weight observer of dtype ", qconfig.weight.dtype(),
+        ", expected qint8 or float16");
   return from_integers(quantize_weight(weight, qconfig, where), bias, where);
 }
 
