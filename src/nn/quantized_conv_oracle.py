@@ -40,7 +40,7 @@ def case(dimensions, options, per_channel, relu, transposed):
         "relu": relu,
         "per_channel": per_channel,
         "padding_mode": options.get("padding_mode", "zeros"),
-        "options": [options.get(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1), ("output_padding", 0))],
+        "options": torch.tensor([options.get(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1), ("output_padding", 0))]),
         "weight": module.weight.detach(),
         "bias": bias.detach(),
         "x": q.int_repr(),

@@ -22,7 +22,8 @@ template <class Quantized, class Float, size_t D>
 at::Tensor output_of(const Case& oracle, at::Tensor* weight) {
   const at::Tensor float_weight = oracle.at("weight").toTensor();
   const bool transposed = oracle.at("transposed").toBool();
-  const auto numbers = oracle.at("options").toIntVector();
+  const at::Tensor chosen = oracle.at("options").toTensor();
+  const int64_t* const numbers = chosen.const_data_ptr<int64_t>();  // stride, padding, dilation, groups, output_padding
   torch::nn::detail::ConvNdOptions<D> options(8, 12, 3);
   options.stride(numbers[0]).padding(numbers[1]).dilation(numbers[2]).groups(numbers[3]).transposed(transposed);
   if (transposed) options.output_padding(numbers[4]);
@@ -66,7 +67,7 @@ TEST(QuantizedConv, IsWithinAStepOfTorchAoAndMostlyEqual) {
   for (const c10::IValue& item : answers.at("cases").toListRef()) {
     const Case oracle = item.toGenericDict();
     const std::string which = c10::str(oracle.at("dimensions").toInt(), "d transposed ", oracle.at("transposed").toBool(), " options ",
-                                       oracle.at("options").toIntVector(), " ", oracle.at("padding_mode").toStringRef());
+                                       oracle.at("options").toTensor(), " ", oracle.at("padding_mode").toStringRef());
     at::Tensor weight;
     const at::Tensor out = find_output_of(oracle)(oracle, &weight), expected = oracle.at("out").toTensor();
     ASSERT_TRUE(weight.equal(oracle.at("weight_int_repr").toTensor())) << which;
