@@ -1,76 +1,96 @@
 #include "g2p.h"
 
-#include <octet/nn/module_site.h>
+#include "data_file.h"
+#include "g2p_network.h"
+#include "round_trip.h"
+#include "score.h"
+#include "timing.h"
+#include "weight_bytes.h"
 
-#include <stdexcept>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <iostream>
 
 namespace demo {
 namespace {
 
-constexpr int64_t kHidden = 256;
-constexpr int kLongestPronunciation = 20;
+struct Variant {
+  std::string name;
+  G2p net;
+};
 
-// Letters: <pad> <unk> </s> a ... z.
-constexpr int64_t kFirstLetter = 3, kEndOfWord = 2, kLetters = 29;
+std::vector<Variant> make_variants(const std::filesystem::path& data, octet::Report& report) {
+  const auto weights = data / "g2p.safetensors";
+  check_data_file(weights);
+  G2p net;
+  octet::load(*net, weights);
+  net->eval();
+  const auto per_row = octet::QConfigMapping()
+                           .set_object_type<nn::GRU>(octet::per_row_dynamic_qconfig)
+                           .set_object_type<nn::GRUCell>(octet::per_row_dynamic_qconfig)
+                           .set_object_type<nn::Linear>(octet::per_row_dynamic_qconfig);
+  const auto& mappings = octet::default_dynamic_quant_module_mappings();
+  return {{"fp32", net},
+          {"int8", octet::quantize_dynamic(net, {}, octet::qint8, mappings, /*inplace=*/false, &report)},
+          {"int8_row", octet::quantize_dynamic(net, per_row)},
+          {"float16", octet::quantize_dynamic(net, {}, octet::float16)}};
+}
 
-const std::vector<std::string> kPhonemes{
-    "<pad>", "<unk>", "<s>", "</s>", "AA0", "AA1", "AA2", "AE0", "AE1", "AE2", "AH0", "AH1", "AH2", "AO0", "AO1",
-    "AO2",   "AW0",   "AW1", "AW2",  "AY0", "AY1", "AY2", "B",   "CH",  "D",   "DH",  "EH0", "EH1", "EH2", "ER0",
-    "ER1",   "ER2",   "EY0", "EY1",  "EY2", "F",   "G",   "HH",  "IH0", "IH1", "IH2", "IY0", "IY1", "IY2", "JH",
-    "K",     "L",     "M",   "N",    "NG",  "OW0", "OW1", "OW2", "OY0", "OY1", "OY2", "P",   "R",   "S",   "SH",
-    "T",     "TH",    "UH0", "UH1",  "UH2", "UW",  "UW0", "UW1", "UW2", "V",   "W",   "Y",   "Z",   "ZH"};
-constexpr int64_t kBegin = 2, kEnd = 3;
+ResultTable compare(std::vector<Variant>& variants, const std::vector<Word>& words) {
+  std::vector<std::vector<Pronunciation>> outputs(variants.size(), std::vector<Pronunciation>(words.size()));
+  const auto times = time_in_turns(
+      fmt::format("{} words", words.size()), variants.size(), words.size(),
+      [&](size_t variant, size_t word) { outputs[variant][word] = variants[variant].net->pronounce(words[word].text); });
 
-torch::Tensor letters_of(const std::string& word) {
-  if (word.empty()) throw std::invalid_argument("got an empty word, which has no pronunciation");
-  std::vector<int64_t> letters;
-  for (const char letter : word) {
-    if (letter < 'a' || letter > 'z') {
-      throw std::invalid_argument("\"" + word + "\" is no word for this network, which reads the letters a to z in lower case");
-    }
-    letters.push_back(kFirstLetter + letter - 'a');
+  ResultTable table("g2p", {{"word accuracy", "{:.4f}", "word_accuracy",
+                             "words pronounced as the dictionary has it in one of its ways, stress included"},
+                            {"phoneme error rate", "{:.4f}", "phoneme_error_rate",
+                             "edits to the nearest of these ways, as a share of its phonemes"},
+                            {"agreement", "{:.1f} %", "agreement", "words pronounced as fp32 does", 100},
+                            kWeightBytes,
+                            {"median/word", "{:.3f} ms", "ms_per_word", ""},
+                            kSpeedUp});
+  for (size_t i = 0; i < variants.size(); ++i) {
+    const Score result = score(words, outputs[i], outputs.front());
+    table.add(variants[i].name, {result.word_accuracy, result.phoneme_error_rate, result.agreement,
+                                 weight_bytes(*variants[i].net), times[i], times.front() / times[i]});
   }
-  letters.push_back(kEndOfWord);
-  return torch::tensor(letters).unsqueeze(0);
+  return table;
 }
 
 }  // namespace
 
-void G2pImpl::reset() {
-  const auto phonemes = static_cast<int64_t>(kPhonemes.size());
-  encoder_embedding = register_module("encoder_embedding", nn::Embedding(kLetters, kHidden));
-  encoder = register_module("encoder", nn::GRU(nn::GRUOptions(kHidden, kHidden).batch_first(true)));
-  decoder_embedding = register_module("decoder_embedding", nn::Embedding(phonemes, kHidden));
-  decoder = register_module("decoder", nn::GRUCell(kHidden, kHidden));
-  fc = register_module("fc", nn::Linear(kHidden, phonemes));
+ResultTable run_g2p(const G2pArguments& arguments) {
+  octet::Report report;
+  std::vector<Variant> variants = make_variants(arguments.data, report);
+  std::cout
+      << "From letters to phonemes: the network of g2p-en on words of the CMU dictionary.\nquantize_dynamic (int8) reports:\n\n"
+      << report << '\n';
+  std::vector<Word> words = read_words(arguments.data / "words.txt");
+  if (arguments.words > 0 && arguments.words < words.size()) words.resize(arguments.words);
+  const ResultTable table = compare(variants, words);
+  fmt::print("\nOne word at a time, threads: {}\n\n{}", at::get_num_threads(), table.format());
+  words.resize(std::min<size_t>(words.size(), 200));
+  show_round_trip(variants[1].net, arguments.data / "g2p_int8.safetensors", [&](G2p saved, G2p loaded) {
+    return std::all_of(words.begin(), words.end(), [&](const Word& word) {
+      return loaded->encode(word.text).equal(saved->encode(word.text)) &&
+             loaded->pronounce(word.text) == saved->pronounce(word.text);
+    });
+  });
+  return table;
 }
 
-torch::Tensor G2pImpl::encode(const std::string& word) {
-  const torch::NoGradGuard no_grad;
-  return std::get<1>(encoder->forward(encoder_embedding->forward(letters_of(word))))[0];
-}
-
-std::vector<std::string> G2pImpl::pronounce(const std::string& word) {
-  const torch::NoGradGuard no_grad;
-  torch::Tensor hidden = encode(word);
-  std::vector<std::string> pronunciation;
-  int64_t phoneme = kBegin;
-  for (int step = 0; step < kLongestPronunciation; ++step) {
-    hidden = decoder->forward(decoder_embedding->forward(torch::tensor({phoneme})), hidden);
-    phoneme = fc->forward(hidden).argmax().item<int64_t>();
-    if (phoneme == kEnd) break;
-    pronunciation.push_back(kPhonemes.at(phoneme));
+void pronounce(const std::filesystem::path& data, const std::vector<std::string>& words) {
+  octet::Report report;
+  std::vector<Variant> variants = make_variants(data, report);
+  for (const std::string& word : words) {
+    fmt::print("{}\n", word);
+    for (Variant& variant : variants) {
+      fmt::print("  {:<9} {}\n", variant.name, fmt::join(variant.net->pronounce(word), " "));
+    }
   }
-  return pronunciation;
-}
-
-int64_t weight_bytes(torch::nn::Module& model) {
-  int64_t bytes = 0;
-  for (const auto& parameter : model.parameters()) bytes += static_cast<int64_t>(parameter.nbytes());
-  for (const auto& site : nn::module_sites(model)) {
-    if (site.slot() && site.slot()->implementation()) bytes += site.slot()->implementation()->weight_bytes();
-  }
-  return bytes;
 }
 
 }  // namespace demo

@@ -1,36 +1,25 @@
-// The network of the demo: from the letters of an English word to its phonemes. An ordinary LibTorch model, in which
-// `octet::nn` takes the place of `torch::nn`.
+// The job `g2p`: a pretrained network of GRUs is quantized dynamically in several ways, and compared with itself in float.
 #pragma once
 
-#include <octet/octet.h>
+#include "result_table.h"
 
+#include <cstddef>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace demo {
 
-namespace nn = octet::nn;
-
-/// The encoder-decoder of g2p-en: a GRU reads the letters, a GRU cell writes the phonemes.
-struct G2pImpl : nn::Cloneable<G2pImpl> {
-  nn::Embedding encoder_embedding{nullptr}, decoder_embedding{nullptr};
-  nn::GRU encoder{nullptr};
-  nn::GRUCell decoder{nullptr};
-  nn::Linear fc{nullptr};
-
-  G2pImpl() { reset(); }
-  void reset() override;
-
-  /// The phonemes of a word by greedy search: "AA1", "B", ...
-  /// @throws std::invalid_argument for a word that is empty or has other characters than letters from a to z
-  std::vector<std::string> pronounce(const std::string& word);
-
-  /// The encoder's last hidden state, [1, 256]: what the decoder starts from.
-  torch::Tensor encode(const std::string& word);
+struct G2pArguments {
+  std::filesystem::path data;  ///< the folder that prepare_data.py filled
+  size_t words = 0;            ///< how many to compare on; 0: all
 };
-TORCH_MODULE(G2p);
 
-/// Bytes in memory of all weights of a model, quantized or not.
-int64_t weight_bytes(torch::nn::Module& model);
+/// Prints what it finds. @throws std::exception for missing or damaged data
+ResultTable run_g2p(const G2pArguments& arguments);
+
+/// Prints how each variant of the network pronounces the words.
+/// @throws std::invalid_argument for what is no word
+void pronounce(const std::filesystem::path& data, const std::vector<std::string>& words);
 
 }  // namespace demo

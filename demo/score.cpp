@@ -1,5 +1,7 @@
 #include "score.h"
 
+#include "data_file.h"
+
 #include <algorithm>
 #include <fstream>
 #include <iterator>
@@ -11,8 +13,9 @@
 namespace demo {
 
 std::vector<Word> read_words(const std::filesystem::path& path) {
+  check_data_file(path);
   std::ifstream file(path);
-  if (!file) throw std::runtime_error(path.string() + " is missing; ./run demo makes it, or: python demo/g2p_data.py FOLDER");
+  if (!file) throw std::runtime_error(path.string() + " cannot be read; check its permissions");
   std::vector<Word> words;
   for (std::string line; std::getline(file, line);) {
     std::istringstream columns(line);

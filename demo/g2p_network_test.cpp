@@ -1,4 +1,4 @@
-#include "g2p.h"
+#include "g2p_network.h"
 
 #include <gtest/gtest.h>
 
@@ -29,16 +29,6 @@ TEST(G2p, RefusesWhatIsNoWord) {
   for (const std::string word : {"", "Word", "it's", "caf\xc3\xa9", "two words"}) {
     EXPECT_THROW(net->pronounce(word), std::invalid_argument) << word;
   }
-}
-
-TEST(WeightBytes, CountsFloatAndQuantizedWeights) {
-  constexpr int64_t kEmbeddings = (29 + 74) * 256, kMatrices = 2 * 2 * 768 * 256 + 74 * 256, kBiases = 2 * 2 * 768 + 74;
-  G2p net;
-  EXPECT_EQ(weight_bytes(*net), 4 * (kEmbeddings + kMatrices + kBiases));
-  const int64_t quantized = weight_bytes(*octet::quantize_dynamic(net));
-  const int64_t integers_and_floats = kMatrices + 4 * (kEmbeddings + kBiases);
-  EXPECT_GE(quantized, integers_and_floats);
-  EXPECT_LT(quantized, integers_and_floats + integers_and_floats / 20);  // and the qparams
 }
 
 }  // namespace

