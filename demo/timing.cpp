@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
+#include <random>
 
 namespace demo {
 
@@ -19,11 +21,14 @@ std::vector<double> time_in_turns(const std::string& what, size_t variants, size
   std::vector<std::vector<double>> milliseconds(variants);
   prepare(0);
   for (size_t variant = 0; variant < variants; ++variant) run(variant, 0);
+  std::vector<size_t> order(variants);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::mt19937 generator(0);
   ProgressBar bar(what, static_cast<int64_t>(items));
   for (size_t item = 0; item < items; ++item) {
     prepare(item);
-    for (size_t turn = 0; turn < variants; ++turn) {
-      const size_t variant = (item + turn) % variants;
+    std::shuffle(order.begin(), order.end(), generator);
+    for (const size_t variant : order) {
       const auto begin = std::chrono::steady_clock::now();
       run(variant, item);
       milliseconds[variant].push_back(

@@ -10,9 +10,9 @@ namespace demo {
 
 double median(std::vector<double> values);
 
-/// Calls run(variant, item) for every variant and item, and times each call. The variants take turns on every item, each as
-/// often first as the others, so that a busy machine slows all of them alike. One call of each, run(variant, 0), comes before,
-/// to warm up. A progress bar shows `what`.
+/// Calls run(variant, item) for every variant and item, and times each call. The variants take turns on every item, in a random
+/// order, so that a busy machine slows all of them alike and none profits from what came before it. One call of each,
+/// run(variant, 0), comes before, to warm up. A progress bar shows `what`.
 /// @param variants, items  above 0
 /// @param prepare  called before the turns on each item, and not timed
 /// @return the median of the milliseconds of each variant

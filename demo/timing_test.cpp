@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -15,17 +16,39 @@ TEST(Median, IsTheMiddleOfTheSortedValues) {
   EXPECT_EQ(median({4, 1, 3, 2}), 3);
 }
 
-TEST(TimeInTurns, LetsEveryVariantBeginAndTimesIt) {
+TEST(TimeInTurns, RunsAllVariantsOnEachItemInChangingOrderAndTimesThem) {
+  constexpr size_t kVariants = 3, kItems = 20;
   std::vector<std::pair<size_t, size_t>> calls;
-  const auto medians = time_in_turns("test", 2, 2, [&](size_t variant, size_t item) {
-    calls.emplace_back(variant, item);
-    if (variant == 1) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  });
-  using Calls = std::vector<std::pair<size_t, size_t>>;
-  EXPECT_EQ(calls, (Calls{{0, 0}, {1, 0}, {0, 0}, {1, 0}, {1, 1}, {0, 1}}));
-  ASSERT_EQ(medians.size(), 2u);
-  EXPECT_LT(medians[0], medians[1]);
+  std::vector<size_t> prepared;
+  const auto medians = time_in_turns(
+      "test", kVariants, kItems,
+      [&](size_t variant, size_t item) {
+        calls.emplace_back(variant, item);
+        if (variant == 1) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      },
+      [&](size_t item) {
+        prepared.push_back(item);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));  // is not counted
+      });
+
+  ASSERT_EQ(calls.size(), kVariants * (kItems + 1));  // once to warm up
+  std::set<size_t> first;
+  for (size_t round = 0; round <= kItems; ++round) {
+    std::set<size_t> variants;
+    for (size_t i = round * kVariants; i < (round + 1) * kVariants; ++i) {
+      variants.insert(calls[i].first);
+      EXPECT_EQ(calls[i].second, round == 0 ? 0 : round - 1);
+    }
+    EXPECT_EQ(variants.size(), kVariants);
+    first.insert(calls[round * kVariants].first);
+  }
+  EXPECT_EQ(first.size(), kVariants);
+  EXPECT_EQ(prepared.size(), kItems + 1);
+
+  ASSERT_EQ(medians.size(), kVariants);
+  EXPECT_LT(medians[0], 1);
   EXPECT_GE(medians[1], 5);
+  EXPECT_LT(medians[2], 1);
 }
 
 }  // namespace
