@@ -143,7 +143,9 @@ class Loader {
     nn::StateDict state;
     const std::string prefix = path.empty() ? "" : path + ".";
     for (const auto& tensor : tensors_) {
-      if (tensor.key().starts_with(prefix)) state.insert(tensor.key().substr(prefix.size()), at::Tensor(tensor.value()));
+      if (tensor.key().starts_with(prefix) && !is_of_a_child(tensor.key(), prefix)) {
+        state.insert(tensor.key().substr(prefix.size()), at::Tensor(tensor.value()));
+      }
     }
     const auto site = std::find_if(sites.begin(), sites.end(), [&](const auto& place) { return place.path() == path; });
     if (site == sites.end()) {
@@ -167,6 +169,13 @@ class Loader {
       use(prefix, state);
       problem("modules that cannot be rebuilt", error.what());
     }
+  }
+
+  /// Whether a tensor belongs to a swapped module further inside, such as the stubs around a single module.
+  bool is_of_a_child(const std::string& key, const std::string& prefix) const {
+    return std::any_of(modules_.begin(), modules_.end(), [&](const auto& module) {
+      return module.first.size() > prefix.size() && module.first.starts_with(prefix) && key.starts_with(module.first + ".");
+    });
   }
 
   /// These tensors have found their place, or what is wrong with them is said elsewhere.
