@@ -1,10 +1,13 @@
+#include <octet/kernels/softmax.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/functional.h>
 #include <octet/tensor/lookup_table.h>
+#include <octet/tensor/parallel.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 
 #include <tensor/in_module.h>
+#include <tensor/integers.h>
 #include <tensor/operands.h>
 
 #include <ATen/ops/bitwise_not.h>
@@ -97,6 +100,21 @@ at::Tensor quantized_cat(at::TensorList tensors, int64_t dim, double scale, int6
     begin += tensor.size(axis);
   }
   return make_quantized(joined, common);
+}
+
+at::Tensor softmax_values(const at::Tensor& a, int64_t dim) {
+  constexpr std::string_view kName = "softmax_values";
+  const Quantizer& own = operand_quantizer(a, kName, "a");
+  check(-a.dim() <= dim && dim < a.dim(), kName, in_module(), ": `dim` is ", dim, "; expected ", -a.dim(), " .. ", a.dim() - 1,
+        " for a tensor of sizes ", a.sizes());
+  const at::Tensor integers = octet::int_repr(a).movedim(dim, -1).contiguous();
+  const at::Tensor probabilities = at::empty(integers.sizes(), at::TensorOptions(at::kFloat));
+  const int64_t columns = integers.size(-1), rows = columns ? integers.numel() / columns : 0;
+  with_byte_type(own.dtype, [&]<class T>() {
+    kernels::softmax(integers.const_data_ptr<T>(), rows, columns, static_cast<float>(own.scale),
+                     probabilities.mutable_data_ptr<float>(), parallel_for);
+  });
+  return probabilities.movedim(-1, dim);
 }
 
 at::Tensor requantize(const at::Tensor& tensor, double scale, int64_t zero_point, DType dtype) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace octet {
 namespace {
@@ -25,8 +26,7 @@ std::string full_name(std::string_view name, std::string_view overload) {
 const std::unordered_map<std::string, const OpRow*>& table() {
   static const auto* const rows = [] {
     auto* all = new std::unordered_map<std::string, const OpRow*>;
-    for (const auto& ops : {layout_ops(), order_ops(), pooling_ops(), averaging_ops(), interpolation_ops(), unary_ops(),
-                            joining_ops(), conversion_ops(), query_ops()}) {
+    for (const auto& ops : all_ops()) {
       for (const OpRow& row : ops) {
         check(all->emplace(row.op, &row).second, "octet: two rows of the op table serve ", row.op);
       }
@@ -43,8 +43,8 @@ const OpRow* row_of(const std::string& op) {
 
 [[noreturn]] void fail_with_the_way_out(const OpCall& call, const std::string& reason) {
   fail(call.name(), in_module(), ": ", reason,
-       ". Either call dequantize() on the tensor first, or allow this op to compute in float ",
-       "with an octet::FloatFallbackGuard.");
+       ". To compute it in float, put an octet::nn::DeQuantStub, or dequantize(), before it, or allow that with an ",
+       "octet::FloatFallbackGuard.");
 }
 
 // What the row, if there is one, says about the tensors of this call. @throws Refusal
@@ -112,6 +112,13 @@ std::unique_ptr<torch::Library> register_no_autograd() {
 }
 
 }  // namespace
+
+const std::vector<std::span<const OpRow>>& all_ops() {
+  static const std::vector<std::span<const OpRow>> all{layout_ops(),        order_ops(),    pooling_ops(),    averaging_ops(),
+                                                       interpolation_ops(), unary_ops(),    activation_ops(), arithmetic_ops(),
+                                                       joining_ops(),       creation_ops(), conversion_ops(), query_ops()};
+  return all;
+}
 
 const OpRow* find_row(const c10::OperatorName& op) {
   const std::string base = op.name.substr(kNamespace.size());

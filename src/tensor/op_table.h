@@ -7,6 +7,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace octet {
 
@@ -28,9 +29,15 @@ std::span<const OpRow> pooling_ops();
 std::span<const OpRow> averaging_ops();
 std::span<const OpRow> interpolation_ops();
 std::span<const OpRow> unary_ops();
+std::span<const OpRow> activation_ops();
+std::span<const OpRow> arithmetic_ops();
 std::span<const OpRow> joining_ops();
+std::span<const OpRow> creation_ops();
 std::span<const OpRow> conversion_ops();
 std::span<const OpRow> query_ops();
+
+/// All of them.
+const std::vector<std::span<const OpRow>>& all_ops();
 
 /// The row that serves an op of the aten namespace, or null.
 const OpRow* find_row(const c10::OperatorName& op);

@@ -90,8 +90,7 @@ TEST(OpTable, EveryAtenOpIsInItOrThrowsItsName) {
 
 TEST(OpTable, HasARowForExistingOpsOnly) {
   auto& dispatcher = c10::Dispatcher::singleton();
-  for (const auto& ops : {layout_ops(), order_ops(), pooling_ops(), averaging_ops(), interpolation_ops(), unary_ops(),
-                          joining_ops(), conversion_ops(), query_ops()}) {
+  for (const auto& ops : all_ops()) {
     for (const auto& row : ops) {
       const auto dot = row.op.find('.');
       const c10::OperatorName name("aten::" + std::string(row.op.substr(0, dot)),
@@ -103,7 +102,7 @@ TEST(OpTable, HasARowForExistingOpsOnly) {
 
 TEST(OpTable, NamesTheOpTheModuleAndTheWayOut) {
   const auto q = example();
-  expect_error([&] { torch::softmax(q, 1); }, "aten::_softmax: there is no arithmetic for quantized tensors");
+  expect_error([&] { torch::log_softmax(q, 1); }, "aten::_log_softmax: there is no arithmetic for quantized tensors");
   expect_error([&] { torch::nn::functional::linear(q, torch::ones({4, 3}), torch::ones(4)); }, "aten::addmm: ");
   const std::string path = "encoder.layers.0";
   const ModulePathScope outer(path);
@@ -112,7 +111,25 @@ TEST(OpTable, NamesTheOpTheModuleAndTheWayOut) {
     expect_error([&] { q + q; }, "aten::add in module 'encoder.layers.0.fc': ");
   }
   expect_error([&] { q + q; }, "aten::add in module 'encoder.layers.0': ");
-  expect_error([&] { q + q; }, "Either call dequantize() on the tensor first");
+  expect_error([&] { torch::log_softmax(q, 1); },
+               "To compute it in float, put an octet::nn::DeQuantStub, or dequantize(), before it, or allow that with an "
+               "octet::FloatFallbackGuard.");
+}
+
+TEST(OpTable, PointsToFloatFunctionalForArithmeticBetweenTensors) {
+  const auto q = example();
+  const auto floats = torch::ones({2, 3});
+  const std::string between =
+      "the result of two quantized tensors needs a scale and zero point of its own. To stay with integers, call ";
+  expect_error([&] { q + q; }, "aten::add: " + between + "add() of an octet::nn::FloatFunctional");
+  expect_error([&] { q* q; }, "aten::mul: " + between + "mul() of an octet::nn::FloatFunctional");
+  expect_error([&] { q.clone().add_(q); }, "aten::add_: " + between);
+  expect_error([&] { torch::matmul(q, q.t()); }, "aten::mm: " + between + "matmul() of an octet::nn::FloatFunctional");
+  expect_error([&] { torch::bmm(q.unsqueeze(0), q.t().unsqueeze(0)); }, "aten::bmm: " + between);
+  expect_error([&] { q + floats; },
+               "aten::add: argument other is a plain Float tensor. To stay with integers, quantize it, with an "
+               "octet::nn::QuantStub or octet::quantize_per_tensor(), and call add()");
+  expect_error([&] { floats* q; }, "aten::mul: argument self is a plain Float tensor. To stay with integers, quantize it");
   expect_error([&] { q + q; }, "octet::FloatFallbackGuard");
 }
 
@@ -138,11 +155,11 @@ TEST(FloatFallback, ComputesInFloatAndCounts) {
   const FloatFallbackGuard outer;
   {
     const FloatFallbackGuard guard;
-    EXPECT_TRUE(torch::softmax(q, 1).equal(torch::softmax(octet::dequantize(q), 1)));
+    EXPECT_TRUE(torch::log_softmax(q, 1).equal(torch::log_softmax(octet::dequantize(q), 1)));
     EXPECT_TRUE((q + q).equal(octet::dequantize(q) * 2));
     EXPECT_TRUE((q + torch::ones(3)).equal(octet::dequantize(q) + 1));
     EXPECT_TRUE(torch::relu(q).equal(octet::dequantize(q).relu()));  // has arithmetic: not counted
-    EXPECT_EQ(guard.counts(), (std::map<std::string, int64_t>{{"aten::_softmax", 1}, {"aten::add", 2}}));
+    EXPECT_EQ(guard.counts(), (std::map<std::string, int64_t>{{"aten::_log_softmax", 1}, {"aten::add", 2}}));
   }
   EXPECT_EQ(outer.counts().at("aten::add"), 2);
 }
@@ -184,7 +201,7 @@ TEST(FloatFallback, EndsWithItsGuard) {
   {
     const FloatFallbackGuard guard;
   }
-  expect_error([&] { torch::softmax(q, 1); }, "aten::_softmax");
+  expect_error([&] { torch::log_softmax(q, 1); }, "aten::_log_softmax");
 }
 
 }  // namespace

@@ -31,7 +31,10 @@ void join_tensors(OpCall& call) {
   const auto tensors = call.argument("tensors").toTensorVector();
   std::vector<at::Tensor> integers;
   for (size_t i = 0; i < tensors.size(); ++i) {
-    if (!is_quantized(tensors[i])) refuse("tensor ", i, " of the list is a plain ", tensors[i].scalar_type(), " tensor");
+    if (!is_quantized(tensors[i])) {
+      refuse("tensor ", i, " of the list is a plain ", tensors[i].scalar_type(),
+             " tensor. To stay with integers, quantize it, with an octet::nn::QuantStub");
+    }
     const Quantizer& own = quantizer(tensors[i]);
     if (own.dtype != call.quantizer().dtype || own.is_per_channel()) {
       refuse("tensor ", i, " of the list is ", own.dtype, " with the scheme ", own.qscheme, ", the first is ",
@@ -43,11 +46,20 @@ void join_tensors(OpCall& call) {
   call.answer_integers(join(integers, dim));
 }
 
-// Floats are quantized, as in ATen. A float tensor takes no quantized values: that would be a silent dequantization.
+// The integers of what is written into a quantized tensor: floats are quantized, as in ATen.
+at::Tensor integers_of_source(const at::Tensor& source, const Quantizer& to) {
+  return is_quantized(source) ? requantized(source, to) : quantize_to_integers(source.detach().to(at::kFloat).cpu(), to);
+}
+
+// A float tensor takes no quantized values: that would be a silent dequantization.
+void check_takes(const at::Tensor& self) {
+  if (!is_quantized(self)) refuse("a plain ", self.scalar_type(), " tensor can't take a quantized one");
+}
+
 void copy_(OpCall& call) {
   const at::Tensor& self = call[0].toTensor();
   const at::Tensor& source = call[1].toTensor();
-  if (!is_quantized(self)) refuse("a plain ", self.scalar_type(), " tensor can't take a quantized one");
+  check_takes(self);
   const Quantizer& to = quantizer(self);
   const bool source_is_quantized = is_quantized(source);
   if (to.is_packed() && self.sizes() != source.sizes()) refuse("packed tensors have no broadcasting");
@@ -60,6 +72,19 @@ void copy_(OpCall& call) {
   call.answer(at::Tensor(self));
 }
 
+void index_put(OpCall& call) {
+  const at::Tensor self = call.argument("self").toTensor();
+  check_takes(self);
+  if (call.argument("accumulate").toBool()) refuse("values are put into a quantized tensor, not added to it");
+  c10::List<std::optional<at::Tensor>> indices;
+  for (const c10::IValue& index : call.argument("indices").toListRef()) indices.push_back(index.toOptional<at::Tensor>());
+  const at::Tensor values = integers_of_source(call.argument("values").toTensor(), quantizer(self));
+  const at::Tensor integers = call.in_place() ? octet::int_repr(self) : octet::int_repr(self).clone();
+  integers.index_put_(indices, values);
+  if (call.in_place()) return call.answer(self);
+  call.answer(wrap(integers, impl_of(self, call.name()).quantizer()));
+}
+
 }  // namespace
 
 std::span<const OpRow> joining_ops() {
@@ -67,6 +92,7 @@ std::span<const OpRow> joining_ops() {
       {"cat", join_tensors<cat>},
       {"stack", join_tensors<stack>},
       {"copy_", copy_, Accepts::packed},
+      {"index_put", index_put},
   };
   return kRows;
 }

@@ -59,14 +59,47 @@ TEST(JoiningOps, CopyBetweenQuantizedTensorsByTheirValues) {
 
 TEST(JoiningOps, CopyIntoPerChannelAndPackedTensors) {
   const auto values = torch::tensor({{1.0F, 2.0F, 3.0F}, {4.0F, 5.0F, 6.0F}});
-  auto per_channel =
-      quantize_per_channel(torch::zeros({2, 3}), torch::tensor({1.0, 0.5}), torch::tensor({0, 3}), 0, quint8);
+  auto per_channel = quantize_per_channel(torch::zeros({2, 3}), torch::tensor({1.0, 0.5}), torch::tensor({0, 3}), 0, quint8);
   per_channel.copy_(values);
   EXPECT_TRUE(octet::dequantize(per_channel).equal(values));
   auto packed = quantize_per_tensor(torch::zeros({2, 3}), 1, 0, quint4x2);
   packed.copy_(quantize_per_tensor(values, 1, 0, quint8));
   EXPECT_TRUE(octet::dequantize(packed).equal(values));
   expect_error([&] { packed.copy_(torch::ones(3)); }, "aten::copy_: packed tensors have no broadcasting");
+}
+
+TEST(JoiningOps, PutValuesIntoQuantizedTensors) {
+  const auto fresh = [] { return quantize_per_tensor(torch::arange(6).view({2, 3}).to(torch::kFloat), 0.25, 10, quint8); };
+  const auto places = torch::tensor({1, 0});
+  const auto columns = torch::tensor({2, 1});
+  const auto values = torch::tensor({9.5F, -1.0F});
+  const auto expected = torch::tensor({{0.0F, -1.0F, 2.0F}, {3.0F, 4.0F, 9.5F}});
+  for (const auto& source :
+       {values, quantize_per_tensor(values, 0.5, 3, quint8), quantize_per_tensor(values, 0.25, 10, quint8)}) {
+    auto q = fresh();
+    const auto view = q.select(0, 1);
+    EXPECT_TRUE(octet::dequantize(q.index_put({places, columns}, source)).equal(expected));
+    EXPECT_TRUE(q.equal(fresh()));
+    EXPECT_TRUE(q.index_put_({places, columns}, source).is_same(q));
+    EXPECT_TRUE(octet::dequantize(q).equal(expected));
+    EXPECT_TRUE(octet::dequantize(view).equal(expected.select(0, 1)));
+  }
+  auto q = fresh();
+  q.index_put_({q.gt(3.5)}, 1.5);
+  EXPECT_TRUE(octet::dequantize(q).equal(torch::tensor({{0.0F, 1.0F, 2.0F}, {3.0F, 1.5F, 1.5F}})));
+  q.index_put_({0}, torch::tensor({7.0F, 8.0F, 9.0F}));
+  EXPECT_TRUE(octet::dequantize(q).select(0, 0).equal(torch::tensor({7.0F, 8.0F, 9.0F})));
+  expect_error([&] { q.index_put_({places}, values, true); }, "values are put into a quantized tensor, not added to it");
+  expect_error([&] { torch::ones(6).index_put_({places}, fresh().flatten().slice(0, 0, 2)); },
+               "aten::index_put_: a plain Float tensor can't take a quantized one");
+}
+
+TEST(JoiningOps, KeepChannelsLast) {
+  const auto values = torch::randn({2, 3, 4, 5}).contiguous(at::MemoryFormat::ChannelsLast);
+  const auto a = quantize_per_tensor(values, 0.1, 9, quint8);
+  const auto b = quantize_per_tensor(values, 0.2, 3, quint8);
+  EXPECT_TRUE(torch::cat({a, a}, 1).is_contiguous(at::MemoryFormat::ChannelsLast));
+  EXPECT_TRUE(torch::cat({a, b}, 1).is_contiguous(at::MemoryFormat::ChannelsLast));
 }
 
 }  // namespace

@@ -96,7 +96,9 @@ Windows adaptive_windows(int64_t in, int64_t out) {
 // channel.
 template <size_t spatial, class Pool>
 void answer_pool(OpCall& call, const std::vector<int64_t>& out_sizes, std::array<Windows, 3> windows, const Pool& pool) {
-  const auto memory_format = call.integers().suggest_memory_format();
+  // The strides of one volume alone may look like those of a batch of images.
+  const bool has_batch = call.integers().dim() == static_cast<int64_t>(spatial) + 2;
+  const auto memory_format = has_batch ? call.integers().suggest_memory_format() : at::MemoryFormat::Contiguous;
   const at::Tensor in = call.integers().contiguous(memory_format);
   const at::Tensor out = at::empty(out_sizes, in.options(), memory_format);
   const int64_t channels = memory_format == at::MemoryFormat::Contiguous ? 1 : in.size(1);

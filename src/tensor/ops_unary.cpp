@@ -1,11 +1,11 @@
 // Functions of one number: a table of what they make of each of the 256 integers, computed by the op itself in float64.
 #include <octet/tensor/error.h>
 #include <octet/tensor/lookup_table.h>
-#include <octet/tensor/qparams.h>
 #include <octet/tensor/quantized_tensor.h>
 
 #include <tensor/integers.h>
 #include <tensor/op_table.h>
+#include <tensor/quantizer_of_results.h>
 
 #include <ATen/ops/arange.h>
 
@@ -19,13 +19,6 @@ enum class Range : uint8_t {
   minus_one_to_one,  ///< -1 .. 127/128, as ATen has it for tanh
   of_the_results,    ///< chosen, as an observer would, for all results that the argument's 256 integers can have
 };
-
-Quantizer quantizer_of_results(const at::Tensor& finite_results, DType dtype) {
-  const auto [scale, zero_point] =
-      choose_qparams(finite_results.min(), finite_results.max(),
-                     {.dtype = dtype, .quant_min = info(dtype).quant_min, .quant_max = info(dtype).quant_max});
-  return Quantizer::per_tensor(scale.item<double>(), zero_point.item<int64_t>(), dtype);
-}
 
 Quantizer quantizer_for(const Quantizer& own, Range range, const at::Tensor& finite_results) {
   const DTypeInfo& integers = info(own.dtype);

@@ -19,7 +19,7 @@ class FloatFallbackGuard {
   FloatFallbackGuard(const FloatFallbackGuard&) = delete;
   FloatFallbackGuard& operator=(const FloatFallbackGuard&) = delete;
 
-  /// How often each op fell back since this guard began: {"aten::_softmax": 2}.
+  /// How often each op fell back since this guard began: {"aten::_log_softmax": 2}.
   const std::map<std::string, int64_t>& counts() const { return counts_; }
 
   static bool is_active();

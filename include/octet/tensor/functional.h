@@ -38,6 +38,10 @@ at::Tensor quantized_cat(at::TensorList tensors, int64_t dim, double scale, int6
 /// @throws Error also for k > kernels::PackedWeight::kMaxAffineDepth, where they might not be
 at::Tensor quantized_matmul(const at::Tensor& a, const at::Tensor& b, double scale, int64_t zero_point);
 
+/// The softmax along a dimension, counted from the end if negative, as plain float32 probabilities: exact in its sums, as
+/// kernels::softmax says. @throws Error also where `a` lacks the dimension
+at::Tensor softmax_values(const at::Tensor& a, int64_t dim);
+
 /// The values of a quantized tensor of any kind, quantized again.
 /// @param dtype  quint8, qint8 or qint32
 at::Tensor requantize(const at::Tensor& tensor, double scale, int64_t zero_point, DType dtype);
