@@ -4,6 +4,8 @@
 
 #include <octet/io/safetensors.h>
 #include <octet/io/save_load.h>
+#include <octet/models/mobilenet_v2.h>
+#include <octet/models/resnet.h>
 #include <octet/nn/dynamic_linear.h>
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
@@ -26,7 +28,9 @@
 #include <octet/tensor/float_fallback.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
+#include <octet/workflow/add_quant_dequant.h>
 #include <octet/workflow/convert.h>
+#include <octet/workflow/fuse_all.h>
 #include <octet/workflow/fuse_modules.h>
 #include <octet/workflow/prepare.h>
 #include <octet/workflow/quantize_dynamic.h>

@@ -215,12 +215,9 @@ HookHandle SlotBase::register_forward_hook(ForwardHook hook) {
   return {module().shared_from_this(), id};
 }
 
-SlotHooks SlotBase::take_hooks() {
+SlotHooks SlotBase::hooks() const {
   const auto existing = state();
-  if (!existing) return {};
-  SlotHooks taken = std::exchange(existing->hooks, {});
-  drop_empty_state();
-  return taken;
+  return existing ? existing->hooks : SlotHooks();
 }
 
 void SlotBase::set_hooks(SlotHooks hooks) {

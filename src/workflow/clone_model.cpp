@@ -8,7 +8,9 @@ namespace {
 
 using nn::detail::ModuleInternals;
 
-void keep_names(torch::nn::Module& source, torch::nn::Module& copy) {
+/// What the clone() of torch's containers forgets: the names of their children, and that they were in eval mode.
+void keep_names_and_mode(torch::nn::Module& source, torch::nn::Module& copy) {
+  if (copy.is_training() != source.is_training()) copy.train(source.is_training());
   auto& from = ModuleInternals::children(source);
   auto& to = ModuleInternals::children(copy);
   if (from.size() != to.size()) return;  // a clone() of the user's own
@@ -17,7 +19,7 @@ void keep_names(torch::nn::Module& source, torch::nn::Module& copy) {
     for (size_t i = 0; i < from.size(); ++i) renamed.insert(from[i].key(), to[i].value());
     to = std::move(renamed);
   }
-  for (size_t i = 0; i < from.size(); ++i) keep_names(*from[i].value(), *to[i].value());
+  for (size_t i = 0; i < from.size(); ++i) keep_names_and_mode(*from[i].value(), *to[i].value());
 }
 
 }  // namespace
@@ -30,7 +32,7 @@ std::shared_ptr<torch::nn::Module> clone_module(const torch::nn::Module& model) 
     fail("the model cannot be cloned: ", error.what_without_backtrace(),
          "\nDerive its modules from torch::nn::Cloneable, or quantize it in place (inplace = true, or pass *model)");
   }
-  keep_names(const_cast<torch::nn::Module&>(model), *copy);
+  keep_names_and_mode(const_cast<torch::nn::Module&>(model), *copy);
   return copy;
 }
 

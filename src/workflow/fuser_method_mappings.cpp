@@ -1,19 +1,12 @@
 #include <octet/nn/intrinsic.h>
-#include <octet/nn/module_internals.h>
 #include <octet/nn/modules.h>
-#include <octet/observe/qconfig_mapping.h>
 #include <octet/tensor/error.h>
 #include <octet/workflow/fuser_method_mappings.h>
 
-#include <workflow/fusion.h>
-
 #include <ATen/ops/rsqrt.h>
 #include <ATen/ops/zeros_like.h>
-#include <c10/util/StringUtil.h>
 
-#include <algorithm>
 #include <memory>
-#include <set>
 #include <type_traits>
 #include <utility>
 
@@ -132,46 +125,9 @@ FuserMethodMappings make_onednn() {
 
 }  // namespace
 
-std::string names(const FuserMethodMappings::Sequence& sequence) {
-  std::vector<std::string> types;
-  for (const std::type_index type : sequence) types.push_back(ModuleType(type).name());
-  return c10::str("(", c10::Join(", ", types), ")");
-}
-
 const FuserMethodMappings::Method* FuserMethodMappings::find(const Sequence& sequence) const {
   const auto found = methods_.find(sequence);
   return found == methods_.end() ? nullptr : &found->second;
-}
-
-std::string FuserMethodMappings::names() const {
-  std::set<std::string> texts;
-  for (const auto& [sequence, method] : methods_) texts.insert(octet::names(sequence));
-  return c10::Join(", ", texts);
-}
-
-bool FuserMethodMappings::mentions(std::type_index type) const {
-  return std::any_of(methods_.begin(), methods_.end(), [&](const auto& entry) {
-    return std::find(entry.first.begin(), entry.first.end(), type) != entry.first.end();
-  });
-}
-
-size_t FuserMethodMappings::max_length() const {
-  size_t length = 0;
-  for (const auto& [sequence, method] : methods_) length = std::max(length, sequence.size());
-  return length;
-}
-
-void FuserMethodMappings::replace_parameter(torch::nn::Module& module, const std::string& name, at::Tensor& member,
-                                            const at::Tensor& value) {
-  if (!value.defined()) return;
-  auto& parameters = nn::detail::ModuleInternals::parameters(module);
-  const at::Tensor* const old = parameters.find("weight");
-  member = value.detach().set_requires_grad(old && old->defined() && old->requires_grad());
-  if (at::Tensor* const registered = parameters.find(name)) {  // perhaps undefined: a bias that was not there
-    *registered = member;
-  } else {
-    parameters.insert(name, at::Tensor(member));
-  }
 }
 
 const FuserMethodMappings& default_fuser_method_mappings() {

@@ -1,4 +1,5 @@
 #include <octet/nn/intrinsic.h>
+#include <octet/observe/qconfig_mapping.h>
 #include <octet/tensor/error.h>
 
 #include <workflow/fusion.h>
@@ -7,6 +8,7 @@
 #include <c10/util/StringUtil.h>
 
 #include <memory>
+#include <set>
 #include <utility>
 
 namespace octet {
@@ -21,22 +23,21 @@ void check_float(const ModuleSite& site) {
   check(site.swappable(), "\"", site.path(), "\" is ", how_to_make_swappable(site));
 }
 
-/// Moves the hooks as torch.ao does: the first module keeps its forward pre-hooks and gets the forward hooks of the last one.
-/// What the others saw is no longer computed. @return how many hooks are gone with that
-size_t move_hooks(const std::vector<ModuleSite*>& sites) {
-  std::vector<nn::SlotHooks> hooks;
-  size_t count = 0;
-  for (const ModuleSite* const site : sites) {
-    hooks.push_back(site->slot() ? site->slot()->take_hooks() : nn::SlotHooks());
-    count += hooks.back().size();
-  }
-  nn::SlotHooks kept{std::move(hooks.front().forward_pre), std::move(hooks.back().forward)};
-  count -= kept.size();
-  if (kept.size() > 0) sites.front()->make_slot().set_hooks(std::move(kept));
-  return count;
-}
+nn::SlotHooks hooks_of(const ModuleSite& site) { return site.slot() ? site.slot()->hooks() : nn::SlotHooks(); }
 
 }  // namespace
+
+std::string names(const FuserMethodMappings::Sequence& sequence) {
+  std::vector<std::string> types;
+  for (const std::type_index type : sequence) types.push_back(ModuleType(type).name());
+  return c10::str("(", c10::Join(", ", types), ")");
+}
+
+std::string names(const FuserMethodMappings& mappings) {
+  std::set<std::string> all;
+  for (const auto& [sequence, method] : mappings.methods()) all.insert(names(sequence));
+  return c10::Join(", ", all);
+}
 
 Fusion::Fusion(std::vector<ModuleSite*> sites, const FuserMethodMappings& mappings) : sites_(std::move(sites)) {
   FuserMethodMappings::Sequence sequence;
@@ -44,13 +45,14 @@ Fusion::Fusion(std::vector<ModuleSite*> sites, const FuserMethodMappings& mappin
   std::vector<std::string> paths;
   for (const ModuleSite* const site : sites_) {
     check_float(*site);
+    lost_hooks_ += hooks_of(*site).size();
     sequence.push_back(site->float_type());
     modules.push_back(&site->module());
     paths.push_back(site->path());
   }
   const std::string list = c10::str("(\"", c10::Join("\", \"", paths), "\")");
   method_ = mappings.find(sequence);
-  check(method_ != nullptr, "nothing is known that fuses ", names(sequence), " ", list, "; known: ", mappings.names());
+  check(method_ != nullptr, "nothing is known that fuses ", names(sequence), " ", list, "; known: ", names(mappings));
   try {
     fused_ = method_->fuse(modules);
   } catch (const Error& error) {
@@ -58,17 +60,22 @@ Fusion::Fusion(std::vector<ModuleSite*> sites, const FuserMethodMappings& mappin
   }
   if (fused_.implementation) sites_.front()->check_swap(*fused_.implementation);
   for (size_t i = 1; i < sites_.size(); ++i) sites_[i]->check_swap(nn::intrinsic::IdentityImpl());
+  hooks_ = {hooks_of(*sites_.front()).forward_pre, hooks_of(*sites_.back()).forward};
+  lost_hooks_ -= hooks_.size();
 }
 
 void Fusion::apply(Report& report) {
   ModuleSite& first = *sites_.front();
   std::vector<std::string> types;
-  for (const ModuleSite* const site : sites_) types.push_back(site->type_name());
-  const size_t lost_hooks = move_hooks(sites_);
+  for (const ModuleSite* const site : sites_) {
+    types.push_back(site->type_name());
+    if (site->slot()) site->slot()->set_hooks({});
+  }
+  if (hooks_.size() > 0) first.make_slot().set_hooks(std::move(hooks_));
   method_->assign(first.module(), fused_);
   if (fused_.implementation) first.swap(std::move(fused_.implementation));
   std::string detail = c10::str("computes for ", sites_.size(), " modules, as ", first.type_name());
-  if (lost_hooks > 0) detail += c10::str("; ", lost_hooks, " hooks between them are gone");
+  if (lost_hooks_ > 0) detail += c10::str("; ", lost_hooks_, " hooks between them are gone");
   report.add({first.path(), types[0], ModuleStatus::fused, std::move(detail)});
   for (size_t i = 1; i < sites_.size(); ++i) {
     sites_[i]->swap(std::make_shared<nn::intrinsic::IdentityImpl>());

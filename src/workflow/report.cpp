@@ -6,10 +6,12 @@
 
 namespace octet {
 
-std::string_view name(ModuleStatus status) {
-  static constexpr std::array<std::string_view, 5> kNames{"quantized", "observed", "kept", "fused", "not swappable"};
-  return kNames.at(static_cast<size_t>(status));
-}
+namespace {
+constexpr std::array<std::string_view, 7> kNames{"quantized", "observed", "kept",    "fused",
+                                                 "not swappable", "wrapped", "adjusted"};
+}  // namespace
+
+std::string_view name(ModuleStatus status) { return kNames.at(static_cast<size_t>(status)); }
 
 int64_t Report::count(ModuleStatus status) const {
   return std::count_if(rows_.begin(), rows_.end(), [&](const ReportRow& row) { return row.status == status; });
@@ -39,9 +41,9 @@ std::ostream& operator<<(std::ostream& stream, const Report& report) {
   line("module", "type", "status", "detail");
   for (const ReportRow& row : report.rows_) line(shown_path(row), row.type, name(row.status), row.detail);
   std::string_view separator = "";
-  for (const auto status : {ModuleStatus::quantized, ModuleStatus::kept, ModuleStatus::fused, ModuleStatus::not_swappable}) {
-    if (const int64_t count = report.count(status)) {
-      stream << separator << count << ' ' << name(status);
+  for (size_t status = 0; status < kNames.size(); ++status) {
+    if (const int64_t count = report.count(static_cast<ModuleStatus>(status))) {
+      stream << separator << count << ' ' << kNames[status];
       separator = ", ";
     }
   }

@@ -133,8 +133,8 @@ class SlotBase {
   HookHandle register_forward_pre_hook(ForwardPreHook hook);
   HookHandle register_forward_hook(ForwardHook hook);
 
-  /// Moves all hooks out, for another slot to have. Their handles stay with this one, where they have nothing left to do.
-  SlotHooks take_hooks();
+  /// All hooks, to give them to another slot, say. A handle does not follow its hook there.
+  SlotHooks hooks() const;
   void set_hooks(SlotHooks hooks);
 
   /// The observer or fake quantization of the output: the slot's child `activation_post_process`, as in torch.ao. Null

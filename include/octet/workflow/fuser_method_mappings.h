@@ -1,6 +1,7 @@
 #pragma once
 
 #include <octet/nn/implementation.h>
+#include <octet/nn/replace_parameters.h>
 #include <octet/workflow/mappings.h>
 
 #include <torch/nn/module.h>
@@ -56,21 +57,9 @@ class FuserMethodMappings {
   /// Null if nothing is known that fuses the sequence.
   const Method* find(const Sequence& sequence) const;
 
-  /// All sequences, "(Conv1d, BatchNorm1d), (Conv1d, BatchNorm1d, ReLU), ...", sorted.
-  std::string names() const;
-
-  /// Whether the class is part of any sequence.
-  bool mentions(std::type_index type) const;
-
-  /// The length of the longest sequence.
-  size_t max_length() const;
+  const std::map<Sequence, Method>& methods() const { return methods_; }
 
  private:
-  template <class Module>
-  static constexpr bool has_weight = requires(Module& module, const at::Tensor& value) { module.weight = value; };
-  template <class Module>
-  static constexpr bool has_bias = requires(Module& module, const at::Tensor& value) { module.bias = value; };
-
   template <class First, class... Others, class FuserMethod>
   FuserMethodMappings& set_classes(FuserMethod fuser_method) {
     static_assert(sizeof...(Others) > 0, "a sequence has two modules or more");
@@ -78,8 +67,9 @@ class FuserMethodMappings {
       const FusedModule fused = [&]<size_t... index>(std::index_sequence<index...>) {
         return fuser_method(dynamic_cast<const First&>(*modules[0]), dynamic_cast<const Others&>(*modules[index + 1])...);
       }(std::index_sequence_for<Others...>());
-      check(has_weight<First> || !fused.weight.defined(), "the fuser method returned a weight, but the first module has none");
-      check(has_bias<First> || !fused.bias.defined(), "the fuser method returned a bias, but the first module has none");
+      check(nn::detail::has_weight<First> || !fused.weight.defined(),
+            "the fuser method returned a weight, but the first module has none");
+      check(nn::detail::has_bias<First> || !fused.bias.defined(), "the fuser method returned a bias, but the first module has none");
       return fused;
     };
     methods_[{typeid(First), typeid(Others)...}] = {fuse, &assign<First>};
@@ -88,16 +78,8 @@ class FuserMethodMappings {
 
   template <class First>
   static void assign(torch::nn::Module& first, const FusedModule& fused) {
-    auto& module = dynamic_cast<First&>(first);
-    if constexpr (has_weight<First>) replace_parameter(module, "weight", module.weight, fused.weight);
-    if constexpr (has_bias<First>) replace_parameter(module, "bias", module.bias, fused.bias);
-    if constexpr (has_bias<First> && requires { module.options.bias(true); }) {
-      module.options.bias(module.bias.defined());  // what clone() rebuilds
-    }
+    nn::detail::replace_parameters(dynamic_cast<First&>(first), fused.weight, fused.bias);
   }
-
-  /// With a new tensor, so that modules that share the old one are left alone. Nothing happens if `value` is undefined.
-  static void replace_parameter(torch::nn::Module& module, const std::string& name, at::Tensor& member, const at::Tensor& value);
 
   std::map<Sequence, Method> methods_;
 };

@@ -15,6 +15,8 @@ enum class ModuleStatus : uint8_t {
   kept,           ///< it stays as it was, because the workflow was told so or has nothing for its class
   fused,          ///< it became part of one module with others
   not_swappable,  ///< it was meant to be quantized, but its place in the model holds a class that cannot be swapped
+  wrapped,        ///< it stands between a QuantStub and a DeQuantStub of its own now
+  adjusted,       ///< its float weight or bias was changed
 };
 
 std::string_view name(ModuleStatus status);
