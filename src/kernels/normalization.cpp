@@ -68,7 +68,8 @@ void batch_norm(const ChannelRows<Quantized>& x, const AffineQParams& qparams, c
   parallel_for(0, x.rows * items_of_row, rows_per_task(item_size), [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t channel = item % items_of_row;
-      const NormalizeArgs args{qparams.zero_point, qparams.scale, 0.0f, terms.weight + channel, terms.bias + channel, false, out_args};
+      const NormalizeArgs args{qparams.zero_point,   qparams.scale, 0.0f,    terms.weight + channel,
+                               terms.bias + channel, false,         out_args};
       kernels_of_type.normalize_channels(x.q + item * item_size, channels_at_once, x.positions, args, out + item * item_size);
     }
   });

@@ -67,9 +67,9 @@ void check_group_norm(Problem<Quantized>& problem, int64_t groups, double eps) {
     const double variance = (static_cast<double>(squares) - mean * static_cast<double>(centered)) / count;
     const double x_scale = problem.in.scale, scale = x_scale / std::sqrt(variance * x_scale * x_scale + eps);
     for (int64_t i = begin; i < begin + n; ++i) {
-      expected.push_back(static_cast<Quantized>(normalized(problem.q[i], center, static_cast<float>(scale),
-                                                           static_cast<float>(-mean * scale), problem.weight_of(i),
-                                                           problem.bias_of(i), problem.out)));
+      expected.push_back(
+          static_cast<Quantized>(normalized(problem.q[i], center, static_cast<float>(scale), static_cast<float>(-mean * scale),
+                                            problem.weight_of(i), problem.bias_of(i), problem.out)));
     }
   }
   GuardedArray<Quantized> out(problem.q.size());
@@ -125,11 +125,11 @@ TEST(Normalization, IsWithinAStepOfTheRealNumbers) {
       for (int64_t i = 0; i < n; ++i) mean += q[i] * static_cast<long double>(problem.in.scale) / n;
       for (int64_t i = 0; i < n; ++i) variance += std::pow(q[i] * static_cast<long double>(problem.in.scale) - mean, 2) / n;
       for (int64_t i = 0; i < n; ++i) {
-        const long double y = (q[i] * static_cast<long double>(problem.in.scale) - mean) / std::sqrt(variance + 1e-5L) *
-                                  problem.weight[i] +
-                              problem.bias[i];
-        const long double real = std::clamp<long double>(y / problem.out.scale + problem.out.zero_point, problem.out.quant_min,
-                                                         problem.out.quant_max);
+        const long double y =
+            (q[i] * static_cast<long double>(problem.in.scale) - mean) / std::sqrt(variance + 1e-5L) * problem.weight[i] +
+            problem.bias[i];
+        const long double real =
+            std::clamp<long double>(y / problem.out.scale + problem.out.zero_point, problem.out.quant_min, problem.out.quant_max);
         ASSERT_NEAR(static_cast<double>(out[row * n + i]), static_cast<double>(real), 0.5001);
       }
     }

@@ -181,9 +181,9 @@ std::shared_ptr<PReLUImpl> PReLUImpl::from_state(const StateDict& state, const A
   const auto tensor = [&](const char* name, std::initializer_list<at::ScalarType> dtypes) {
     const at::Tensor* const found = state.find(name);
     check(found != nullptr, path, ": the tensor \"", name, "\" is missing");
-    check(found->dim() == 1 && found->numel() > 0 && std::ranges::find(dtypes, found->scalar_type()) != dtypes.end(), path, ": \"",
-          name, "\" is a ", found->scalar_type(), " tensor of shape ", found->sizes(), ", expected ", at::ArrayRef(dtypes),
-          " and one dimension");
+    check(found->dim() == 1 && found->numel() > 0 && std::ranges::find(dtypes, found->scalar_type()) != dtypes.end(), path,
+          ": \"", name, "\" is a ", found->scalar_type(), " tensor of shape ", found->sizes(), ", expected ",
+          at::ArrayRef(dtypes), " and one dimension");
     return *found;
   };
   const at::Tensor integers = tensor("weight", {at::kByte, at::kChar}), scale = tensor("weight_scale", {at::kFloat}),
@@ -211,8 +211,9 @@ at::Tensor PReLUImpl::forward(const at::Tensor& input) {
   check(parameters == 1 || (input.dim() >= 2 && input.size(1) == parameters), ModulePathScope::current(),
         ": got an input of shape ", input.sizes(), ", expected [N, ", parameters, ", ...], a channel for each slope");
   const at::Tensor integers = octet::int_repr(input);
-  const ChannelView x = parameters > 1 ? channel_view(integers)
-                                       : ChannelView{integers.contiguous(integers.suggest_memory_format()), integers.numel(), 1, 1};
+  const ChannelView x = parameters > 1
+                            ? channel_view(integers)
+                            : ChannelView{integers.contiguous(integers.suggest_memory_format()), integers.numel(), 1, 1};
   const at::Tensor tables = prelu_tables(slopes_, quantizer(input), output_);
   const at::Tensor out = at::empty_like(x.integers, at::TensorOptions(info(output_.dtype).storage));
   const auto* const from = static_cast<const uint8_t*>(x.integers.const_data_ptr());

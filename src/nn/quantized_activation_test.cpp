@@ -59,7 +59,8 @@ std::vector<std::shared_ptr<TensorImplementation>> every_module() {
   std::vector<std::shared_ptr<TensorImplementation>> modules;
   std::string last;
   for (const OracleCase& oracle : oracle_cases("nn/quantized_activation")) {
-    if (std::exchange(last, oracle.at("module").toStringRef()) != oracle.at("module").toStringRef()) modules.push_back(make(oracle));
+    if (std::exchange(last, oracle.at("module").toStringRef()) != oracle.at("module").toStringRef())
+      modules.push_back(make(oracle));
   }
   return modules;
 }
@@ -80,7 +81,9 @@ TEST(QuantizedActivation, HasTheValuesComputedByHand) {
   const auto integers = [&](const std::shared_ptr<TensorImplementation>& module) {
     return octet::int_repr(module->forward(x)).to(at::kInt);
   };
-  const auto is = [](const at::Tensor& result, const std::vector<int>& expected) { return result.equal(torch::tensor(expected)); };
+  const auto is = [](const at::Tensor& result, const std::vector<int>& expected) {
+    return result.equal(torch::tensor(expected));
+  };
   const auto leaky = converted<nnq::LeakyReLUImpl>(LeakyReLU(LeakyReLUOptions().negative_slope(0.25)), fixed_observer(0.25, 100));
   EXPECT_TRUE(is(integers(leaky), {95, 98, 100, 108, 160}));
   EXPECT_TRUE(is(integers(converted<nnq::ReLU6Impl>(ReLU6(), nullptr)), {10, 10, 10, 14, 22}));
@@ -158,26 +161,30 @@ TEST(QuantizedActivation, ComputesInASlotAndNamesItInErrors) {
 TEST(QuantizedActivation, RefusesFloatTensorsAndWideIntegers) {
   const ModulePathScope scope("act");
   for (const auto& module : every_module()) {
-    EXPECT_NE(error_text([&] { module->forward(torch::randn({2, 6, 4})); }).find("act: got a Float tensor for the input, but this module"),
+    EXPECT_NE(error_text([&] {
+                module->forward(torch::randn({2, 6, 4}));
+              }).find("act: got a Float tensor for the input, but this module"),
               std::string::npos)
         << *module;
-    EXPECT_NE(error_text([&] { module->forward(octet::quantize_per_tensor(torch::ones({2, 6, 4}), 0.1, 0, qint32)); })
-                  .find("act: got a tensor of qint32"),
+    EXPECT_NE(error_text([&] {
+                module->forward(octet::quantize_per_tensor(torch::ones({2, 6, 4}), 0.1, 0, qint32));
+              }).find("act: got a tensor of qint32"),
               std::string::npos)
         << *module;
   }
 }
 
 TEST(QuantizedActivation, NeedsACalibratedObserver) {
-  EXPECT_NE(error_text([] { converted<nnq::ELUImpl>(ELU(), nullptr); }).find("m: has no activation_post_process"), std::string::npos);
-  EXPECT_NE(error_text([] { converted<nnq::SoftmaxImpl>(Softmax(1), std::make_shared<MinMaxObserver>()); })
-                .find("m: its observer MinMaxObserver has seen no tensor"),
+  EXPECT_NE(error_text([] { converted<nnq::ELUImpl>(ELU(), nullptr); }).find("m: has no activation_post_process"),
+            std::string::npos);
+  EXPECT_NE(error_text([] {
+              converted<nnq::SoftmaxImpl>(Softmax(1), std::make_shared<MinMaxObserver>());
+            }).find("m: its observer MinMaxObserver has seen no tensor"),
             std::string::npos);
 }
 
 TEST(QuantizedActivation, KeepsANarrowerRangeOfIntegers) {
-  const auto observer =
-      std::make_shared<FixedQParamsObserver>(FixedQParamsObserverOptions(0.1, 20).quant_min(10).quant_max(30));
+  const auto observer = std::make_shared<FixedQParamsObserver>(FixedQParamsObserverOptions(0.1, 20).quant_min(10).quant_max(30));
   const at::Tensor x = random_quantized({4, 3, 200}, 0.1, 128);
   for (const std::shared_ptr<TensorImplementation>& module :
        {std::shared_ptr<TensorImplementation>(converted<nnq::TanhImpl>(Tanh(), observer)),
@@ -223,11 +230,13 @@ TEST(QuantizedPReLU, RefusesInputsAndStatesThatDoNotFitItsSlopes) {
   const ModulePathScope scope("act");
   EXPECT_EQ(error_text([&] { module->forward(random_quantized({2, 4, 3}, 0.1, 3)); }),
             "act: got an input of shape [2, 4, 3], expected [N, 3, ...], a channel for each slope");
-  EXPECT_NE(error_text([&] { module->forward(random_quantized({3}, 0.1, 3)); }).find("got an input of shape [3]"), std::string::npos);
+  EXPECT_NE(error_text([&] { module->forward(random_quantized({3}, 0.1, 3)); }).find("got an input of shape [3]"),
+            std::string::npos);
   EXPECT_NE(error_text([&] { converted<nnq::PReLUImpl>(prelu, fixed_observer(0.5, 128)); }).find("m: weight: the qconfig"),
             std::string::npos);
-  EXPECT_NE(error_text([&] { converted<nnq::PReLUImpl>(prelu, fixed_observer(0.5, 128), float_qparams_weight_only_qconfig_4bit); })
-                .find("m: weight: got a weight observer of dtype quint4x2, expected quint8 or qint8"),
+  EXPECT_NE(error_text([&] {
+              converted<nnq::PReLUImpl>(prelu, fixed_observer(0.5, 128), float_qparams_weight_only_qconfig_4bit);
+            }).find("m: weight: got a weight observer of dtype quint4x2, expected quint8 or qint8"),
             std::string::npos);
   const auto rebuild = [&](const std::function<void(StateDict&)>& spoil) {
     return error_text([&] {
@@ -237,8 +246,10 @@ TEST(QuantizedPReLU, RefusesInputsAndStatesThatDoNotFitItsSlopes) {
     });
   };
   EXPECT_EQ(rebuild([](auto& state) { state.erase("weight_scale"); }), "m: the tensor \"weight_scale\" is missing");
-  EXPECT_NE(rebuild([](auto& state) { state["weight"] = torch::ones({3}); }).find("m: \"weight\" is a Float tensor"), std::string::npos);
-  EXPECT_NE(rebuild([](auto& state) { state["weight_scale"] = torch::ones({2}); }).find("expected 1 or 3 of both"), std::string::npos);
+  EXPECT_NE(rebuild([](auto& state) { state["weight"] = torch::ones({3}); }).find("m: \"weight\" is a Float tensor"),
+            std::string::npos);
+  EXPECT_NE(rebuild([](auto& state) { state["weight_scale"] = torch::ones({2}); }).find("expected 1 or 3 of both"),
+            std::string::npos);
   EXPECT_NE(rebuild([](auto& state) { state["weight_scale"] = torch::zeros({1}); }).find("m: weight: "), std::string::npos);
   EXPECT_NE(rebuild([](auto& state) { state.erase("scale"); }).find("m: the tensor \"scale\" is missing"), std::string::npos);
 }
@@ -247,7 +258,8 @@ TEST(QuantizedSoftmax, SumsToOneAlongEachDimension) {
   const at::Tensor x = random_quantized({3, 4, 5}, 0.02, 7);
   for (int64_t dim = -3; dim < 3; ++dim) {
     const auto module = converted<nnq::SoftmaxImpl>(Softmax(dim), fixed_observer(1e-3, 0));
-    EXPECT_TRUE(at::allclose(module->forward(x).dequantize(), torch::softmax(x.dequantize(), dim).clamp_max(0.255), 0, 6e-4)) << dim;
+    EXPECT_TRUE(at::allclose(module->forward(x).dequantize(), torch::softmax(x.dequantize(), dim).clamp_max(0.255), 0, 6e-4))
+        << dim;
   }
   const ModulePathScope scope("act");
   const auto module = converted<nnq::SoftmaxImpl>(Softmax(3), fixed_observer(1.0 / 256, 0));

@@ -35,7 +35,8 @@ inline std::shared_ptr<ObserverBase> fixed_observer(double scale, int64_t zero_p
 
 /// What a slot becomes when `observer` watched its output.
 template <class Quantized, class SlotHolder>
-std::shared_ptr<Quantized> converted(SlotHolder slot, const std::shared_ptr<ObserverBase>& observer, const QConfig& qconfig = {}) {
+std::shared_ptr<Quantized> converted(SlotHolder slot, const std::shared_ptr<ObserverBase>& observer,
+                                     const QConfig& qconfig = {}) {
   slot->set_activation_post_process(observer);
   return Quantized::from_float(*slot, qconfig, "m");
 }

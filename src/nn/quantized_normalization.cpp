@@ -9,6 +9,7 @@
 #include <nn/channel_view.h>
 
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 
@@ -19,11 +20,12 @@
 namespace octet::nn::quantized {
 namespace {
 
-/// A float32 copy. @throws Error for what is no floating tensor of these sizes
+/// A float32 copy. @throws Error for what is no finite floating tensor of these sizes
 at::Tensor float_copy(const at::Tensor& tensor, const char* name, at::IntArrayRef sizes, const std::string& path) {
   check(tensor.is_floating_point() && !is_quantized(tensor) && tensor.is_cpu() && tensor.sizes() == sizes, path, ": \"", name,
         "\" is a ", tensor.scalar_type(), " tensor of shape ", tensor.sizes(), " on ", tensor.device(),
         ", expected a floating one of shape ", sizes, " on the CPU");
+  check(at::isfinite(tensor).all().item<bool>(), path, ": \"", name, "\" holds NaN or infinite values; mend the model first");
   return tensor.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
 }
 
@@ -95,7 +97,8 @@ Attributes NormalizationModule::attributes() const {
 
 double NormalizationModule::eps_from(const Attributes& attributes, const std::string& path) {
   const double eps = attribute<double>(attributes, "eps", path);
-  check(eps >= 0 && std::isfinite(eps), path, ": the attribute \"eps\" is ", eps, ", expected one that is finite and not negative");
+  check(eps >= 0 && std::isfinite(eps), path, ": the attribute \"eps\" is ", eps,
+        ", expected one that is finite and not negative");
   return eps;
 }
 
@@ -165,9 +168,9 @@ void LayerNormImpl::pretty_print(std::ostream& stream) const {
 std::shared_ptr<GroupNormImpl> GroupNormImpl::from_float(const torch::nn::GroupNormImpl& module, const QConfig&,
                                                          const std::string& path) {
   const auto& options = module.options;
-  return std::make_shared<GroupNormImpl>(
-      options.num_groups(), NormalizationTerms::from(module.weight, module.bias, {options.num_channels()}, path), options.eps(),
-      OutputQParams::from(module, path));
+  return std::make_shared<GroupNormImpl>(options.num_groups(),
+                                         NormalizationTerms::from(module.weight, module.bias, {options.num_channels()}, path),
+                                         options.eps(), OutputQParams::from(module, path));
 }
 
 std::shared_ptr<GroupNormImpl> GroupNormImpl::from_state(const StateDict& state, const Attributes& attributes,
@@ -245,20 +248,25 @@ BatchNormModule::Statistics BatchNormModule::statistics_from_float(const at::Ten
                                                                    int64_t num_features, const std::string& path) {
   check(running_mean.defined() && running_var.defined(), path,
         ": has no running statistics to normalize by; keep the module in float with a null qconfig");
-  return {float_copy(running_mean, "running_mean", {num_features}, path), float_copy(running_var, "running_var", {num_features}, path)};
+  Statistics statistics{float_copy(running_mean, "running_mean", {num_features}, path),
+                        float_copy(running_var, "running_var", {num_features}, path)};
+  check((statistics.running_var >= 0).all().item<bool>(), path, ": \"running_var\" holds negative values; mend the model first");
+  return statistics;
 }
 
 BatchNormModule::Statistics BatchNormModule::statistics_from_state(const StateDict& state, const Attributes& attributes,
                                                                    const std::string& path) {
   const int64_t features = count_from(attributes, "num_features", path);
-  return {float_copy_from(state, "running_mean", {features}, path), float_copy_from(state, "running_var", {features}, path)};
+  return statistics_from_float(float_copy_from(state, "running_mean", {features}, path),
+                               float_copy_from(state, "running_var", {features}, path), features, path);
 }
 
 at::Tensor BatchNormModule::apply(const at::Tensor& input, int64_t spatial_dimensions, bool with_relu) const {
   check_input(input);
   const int64_t features = alpha_.numel();
-  check(input.dim() == spatial_dimensions + 2 && input.size(1) == features, ModulePathScope::current(), ": got an input of shape ",
-        input.sizes(), ", expected [N, ", features, "] and ", spatial_dimensions, " dimensions after it");
+  check(input.dim() == spatial_dimensions + 2 && input.size(1) == features, ModulePathScope::current(),
+        ": got an input of shape ", input.sizes(), ", expected [N, ", features, "] and ", spatial_dimensions,
+        " dimensions after it");
   kernels::AffineQParams to = output().affine();
   if (with_relu) to.quant_min = std::max(to.quant_min, to.zero_point);
   const Quantizer& own = quantizer(input);

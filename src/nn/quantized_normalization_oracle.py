@@ -14,7 +14,7 @@ torch.backends.quantized.engine = "fbgemm"
 def randomized(module):
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         if tensor.is_floating_point():
-            tensor.data = torch.rand_like(tensor) + 0.3 if name == "running_var" else torch.randn_like(tensor)
+            tensor.data = torch.rand_like(tensor) + 0.3 if name.endswith("running_var") else torch.randn_like(tensor)
     return module.eval()
 
 

@@ -37,7 +37,8 @@ std::shared_ptr<TensorImplementation> make(const OracleCase& oracle) {
     return converted<Quantized>(with_state(Holder(BatchNormOptions(count("num_features")).eps(eps)), oracle), observer);
   };
   const auto instance_norm = [&]<class Quantized, class Holder>() -> std::shared_ptr<TensorImplementation> {
-    return converted<Quantized>(with_state(Holder(InstanceNormOptions(count("num_features")).eps(eps).affine(affine)), oracle), observer);
+    return converted<Quantized>(with_state(Holder(InstanceNormOptions(count("num_features")).eps(eps).affine(affine)), oracle),
+                                observer);
   };
   const std::map<std::string, std::function<std::shared_ptr<TensorImplementation>()>> modules{
       {"LayerNorm",
@@ -124,7 +125,8 @@ TEST(QuantizedNormalization, TakesSignedIntegersAlike) {
 }
 
 TEST(QuantizedNormalization, IsClonedAndRebuiltFromItsState) {
-  for_each_case([](TensorImplementation& module, const at::Tensor& x, const OracleCase&) { expect_clones_and_rebuilds(module, x); });
+  for_each_case(
+      [](TensorImplementation& module, const at::Tensor& x, const OracleCase&) { expect_clones_and_rebuilds(module, x); });
 }
 
 TEST(QuantizedNormalization, HasTheStateOfTorchAo) {
@@ -134,7 +136,8 @@ TEST(QuantizedNormalization, HasTheStateOfTorchAo) {
             (std::vector<std::string>{"weight", "bias", "scale", "zero_point", "running_mean", "running_var"}));
   EXPECT_EQ(names(*converted<nnq::LayerNormImpl>(LayerNorm(LayerNormOptions({4})), observer)),
             (std::vector<std::string>{"weight", "bias", "scale", "zero_point"}));
-  EXPECT_EQ(names(*converted<nnq::InstanceNorm2dImpl>(InstanceNorm2d(4), observer)), (std::vector<std::string>{"scale", "zero_point"}));
+  EXPECT_EQ(names(*converted<nnq::InstanceNorm2dImpl>(InstanceNorm2d(4), observer)),
+            (std::vector<std::string>{"scale", "zero_point"}));
 }
 
 TEST(QuantizedBatchNorm, HasTheValuesComputedByHand) {
@@ -193,7 +196,8 @@ TEST(QuantizedNormalization, RefusesInputsThatItCannotTake) {
   EXPECT_EQ(refusal(group_norm, of_sizes({2, 3})), "norm: got an input of shape [2, 3], expected [N, 4, ...]");
   EXPECT_EQ(refusal(instance_norm, of_sizes({4, 2})),
             "norm: got an input of shape [4, 2], expected [N, 4] or [4] and 2 dimensions after it");
-  EXPECT_EQ(refusal(batch_norm, of_sizes({2, 4, 3})), "norm: got an input of shape [2, 4, 3], expected [N, 4] and 2 dimensions after it");
+  EXPECT_EQ(refusal(batch_norm, of_sizes({2, 4, 3})),
+            "norm: got an input of shape [2, 4, 3], expected [N, 4] and 2 dimensions after it");
   for (const std::shared_ptr<TensorImplementation>& module :
        std::vector<std::shared_ptr<TensorImplementation>>{layer_norm, group_norm, instance_norm, batch_norm}) {
     EXPECT_NE(refusal(module, torch::ones({1, 4, 3, 4})).find("norm: got a Float tensor for the input, but"), std::string::npos);
@@ -205,13 +209,17 @@ TEST(QuantizedNormalization, RefusesInputsThatItCannotTake) {
 
 TEST(QuantizedNormalization, RefusesFloatModulesThatItCannotStandFor) {
   const auto observer = fixed_observer(0.1, 3);
-  EXPECT_NE(error_text([&] { converted<nnq::InstanceNorm1dImpl>(InstanceNorm1d(InstanceNormOptions(3).track_running_stats(true)), observer); })
-                .find("m: tracks running statistics"),
+  EXPECT_NE(error_text([&] {
+              converted<nnq::InstanceNorm1dImpl>(InstanceNorm1d(InstanceNormOptions(3).track_running_stats(true)), observer);
+            }).find("m: tracks running statistics"),
             std::string::npos);
-  EXPECT_NE(error_text([&] { converted<nnq::BatchNorm2dImpl>(BatchNorm2d(BatchNormOptions(3).track_running_stats(false)), observer); })
-                .find("m: has no running statistics"),
+  EXPECT_NE(error_text([&] {
+              converted<nnq::BatchNorm2dImpl>(BatchNorm2d(BatchNormOptions(3).track_running_stats(false)), observer);
+            }).find("m: has no running statistics"),
             std::string::npos);
-  EXPECT_NE(error_text([] { converted<nnq::GroupNormImpl>(GroupNorm(GroupNormOptions(1, 3)), nullptr); }).find("m: has no activation_post_process"),
+  EXPECT_NE(error_text([] {
+              converted<nnq::GroupNormImpl>(GroupNorm(GroupNormOptions(1, 3)), nullptr);
+            }).find("m: has no activation_post_process"),
             std::string::npos);
 }
 
@@ -240,8 +248,14 @@ TEST(QuantizedNormalization, RefusesAStateThatIsNotWhole) {
             std::string::npos);
   EXPECT_EQ(rebuild(*batch_norm, [](auto&, auto& attributes) { attributes["num_features"] = int64_t{0}; }),
             "m: the attribute \"num_features\" is 0, expected a positive number");
-  EXPECT_EQ(rebuild(*batch_norm, [](auto& state, auto&) { state.erase("running_var"); }), "m: the tensor \"running_var\" is missing");
-  EXPECT_NE(rebuild(*batch_norm, [](auto& state, auto&) { state["running_mean"] = torch::ones({4}, at::kInt); }).find("m: \"running_mean\" is a Int"),
+  EXPECT_EQ(rebuild(*batch_norm, [](auto& state, auto&) { state["running_var"] = torch::full({4}, -1.0f); }),
+            "m: \"running_var\" holds negative values; mend the model first");
+  EXPECT_EQ(rebuild(*batch_norm, [](auto& state, auto&) { state["bias"] = torch::full({4}, NAN); }),
+            "m: \"bias\" holds NaN or infinite values; mend the model first");
+  EXPECT_EQ(rebuild(*batch_norm, [](auto& state, auto&) { state.erase("running_var"); }),
+            "m: the tensor \"running_var\" is missing");
+  EXPECT_NE(rebuild(*batch_norm, [](auto& state, auto&) { state["running_mean"] = torch::ones({4}, at::kInt); })
+                .find("m: \"running_mean\" is a Int"),
             std::string::npos);
 }
 

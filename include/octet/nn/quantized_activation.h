@@ -130,7 +130,8 @@ class ReLU6Impl : public ImplementationOf<ReLU6Impl, nn::ReLU6Impl::Implementati
 
   /// @param inplace  changes the input and returns it
   explicit ReLU6Impl(bool inplace = false) : inplace_(inplace) {}
-  static std::shared_ptr<ReLU6Impl> from_float(const torch::nn::ReLU6Impl& module, const QConfig& qconfig, const std::string& path);
+  static std::shared_ptr<ReLU6Impl> from_float(const torch::nn::ReLU6Impl& module, const QConfig& qconfig,
+                                               const std::string& path);
   static std::shared_ptr<ReLU6Impl> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);
 
   at::Tensor forward(const at::Tensor& input) override;
@@ -144,17 +145,18 @@ class ReLU6Impl : public ImplementationOf<ReLU6Impl, nn::ReLU6Impl::Implementati
 };
 TORCH_MODULE(ReLU6);
 
-/// x where x >= 0, else x * slope, in float32, then quantized: torch.ao.nn.quantized.PReLU. One slope, or one for each channel, which
-/// are quantized. (torch.ao multiplies positive values too: with the number nearest to 1 that the weight's scale has.)
+/// x where x >= 0, else x * slope, in float32, then quantized: torch.ao.nn.quantized.PReLU. One slope, or one for each channel,
+/// which are quantized. (torch.ao multiplies positive values too: with the number nearest to 1 that the weight's scale has.)
 class PReLUImpl : public ImplementationOf<PReLUImpl, nn::PReLUImpl::Implementation> {
  public:
   static constexpr const char* kKind = "octet::nn::quantized::PReLU";
 
-  /// Quantizes the slopes with the weight observer of `qconfig`, as quint8 or qint8, whichever it is of, per tensor or per channel.
-  /// (torch.ao takes them as quint8 also from observers of qint8, which clips negative slopes to 0.)
+  /// Quantizes the slopes with the weight observer of `qconfig`, as quint8 or qint8, whichever it is of, per tensor or per
+  /// channel. (torch.ao takes them as quint8 also from observers of qint8, which clips negative slopes to 0.)
   /// @param module  in a slot whose observer was calibrated
   /// @throws Error for other dtypes, for a qconfig without a weight observer, and as OutputQParams::from
-  static std::shared_ptr<PReLUImpl> from_float(const torch::nn::PReLUImpl& module, const QConfig& qconfig, const std::string& path);
+  static std::shared_ptr<PReLUImpl> from_float(const torch::nn::PReLUImpl& module, const QConfig& qconfig,
+                                               const std::string& path);
 
   /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
   static std::shared_ptr<PReLUImpl> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);

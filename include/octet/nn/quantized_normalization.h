@@ -24,7 +24,8 @@ struct NormalizationTerms {
   bool affine;        ///< whether the module has them; else they are no part of its state
 
   /// Copies. @param weight, bias  floating, of shape `sizes`, or undefined. @throws Error for other tensors
-  static NormalizationTerms from(const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef sizes, const std::string& path);
+  static NormalizationTerms from(const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef sizes,
+                                 const std::string& path);
 
   /// To and from the tensors `weight` and `bias` and the attribute `affine`. @throws Error for what is missing or wrong
   void append_to(StateDict& state) const;
