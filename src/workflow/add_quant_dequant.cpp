@@ -40,9 +40,9 @@ void add_stubs(nn::SlotBase& slot, const QConfig& qconfig) {
 
 /// Whether a module takes one tensor of numbers to be quantized, and returns another.
 bool is_wrappable(const nn::ModuleSite& site) {
-  static const std::unordered_set<std::type_index> others{
-      typeid(nn::QuantStubImpl::FloatModule), typeid(nn::DeQuantStubImpl::FloatModule), typeid(torch::nn::EmbeddingImpl),
-      typeid(torch::nn::DropoutImpl)};
+  static const std::unordered_set<std::type_index> others{typeid(nn::QuantStubImpl::FloatModule),
+                                                          typeid(nn::DeQuantStubImpl::FloatModule),
+                                                          typeid(torch::nn::EmbeddingImpl), typeid(torch::nn::DropoutImpl)};
   if (others.contains(site.float_type())) return false;
   try {
     site.check_swap(nn::intrinsic::IdentityImpl());

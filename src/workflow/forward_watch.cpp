@@ -72,8 +72,8 @@ class ForwardWatch {
       return std::unique_ptr<at::ObserverContext>();
     };
     const auto end = [](const at::RecordFunction&, at::ObserverContext*) { active_->running_.pop_back(); };
-    callback_ = at::addThreadLocalCallback(
-        at::RecordFunctionCallback(begin, end).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
+    callback_ =
+        at::addThreadLocalCallback(at::RecordFunctionCallback(begin, end).needsInputs(true).scopes({at::RecordScope::FUNCTION}));
   }
   ForwardWatch(const ForwardWatch&) = delete;
   ~ForwardWatch() {

@@ -99,8 +99,8 @@ TEST(FuseAll, FindsTheChainsOfResidualBlocks) {
     EXPECT_EQ(detail(report, block + "conv1"), "computes for 3 modules, as ConvReLU2d");
     EXPECT_EQ(detail(report, block + "conv2"), "computes for 2 modules, as Conv2d");
     EXPECT_EQ(detail(report, block + "relu1"), "Identity; part of " + block + "conv1");
-    EXPECT_EQ(detail(report, block + "relu2"),
-              "the output of " + block + "add, its input, goes to " + block + "relu2, and nothing is known that fuses (FloatFunctional, ReLU)");
+    EXPECT_EQ(detail(report, block + "relu2"), "the output of " + block + "add, its input, goes to " + block +
+                                                   "relu2, and nothing is known that fuses (FloatFunctional, ReLU)");
   }
   EXPECT_EQ(detail(report, "fc"), "its output goes to aten::log_softmax, a function, and only modules can be fused");
   EXPECT_EQ(report.count(ModuleStatus::fused), 2 + 2 * 5);
@@ -141,10 +141,18 @@ TEST(FuseAll, DoesNotFuseAcrossAnOutputThatIsNeededElsewhere) {
   };
   const std::string fused_norm = "computes for 2 modules, as BNReLU2d";
   const std::vector<Case> cases{
-      {"added", [](PairImpl& m, const at::Tensor& x) { const auto y = m.conv->forward(x); return m.relu->forward(m.norm->forward(y)) + y; },
+      {"added",
+       [](PairImpl& m, const at::Tensor& x) {
+         const auto y = m.conv->forward(x);
+         return m.relu->forward(m.norm->forward(y)) + y;
+       },
        "its output goes to norm and aten::add", fused_norm},
       {"added in place",
-       [](PairImpl& m, const at::Tensor& x) { auto y = m.conv->forward(x); y.add_(1); return m.relu->forward(m.norm->forward(y)); },
+       [](PairImpl& m, const at::Tensor& x) {
+         auto y = m.conv->forward(x);
+         y.add_(1);
+         return m.relu->forward(m.norm->forward(y));
+       },
        "its output goes to norm and aten::add_", fused_norm},
       {"read through a list",
        [](PairImpl& m, const at::Tensor& x) {
@@ -163,7 +171,10 @@ TEST(FuseAll, DoesNotFuseAcrossAnOutputThatIsNeededElsewhere) {
        [](PairImpl& m, const at::Tensor& x) { return m.relu->forward(m.norm->forward(m.conv->forward(x).transpose(2, 3))); },
        "its output goes to aten::transpose, a function, and only modules can be fused", fused_norm},
       {"kept",
-       [](PairImpl& m, const at::Tensor& x) { m.kept = m.conv->forward(x); return m.relu->forward(m.norm->forward(m.kept)); },
+       [](PairImpl& m, const at::Tensor& x) {
+         m.kept = m.conv->forward(x);
+         return m.relu->forward(m.norm->forward(m.kept));
+       },
        "its output goes to norm and is returned or kept by the model", fused_norm},
       {"taken by two modules",
        [](PairImpl& m, const at::Tensor& x) {
@@ -174,8 +185,11 @@ TEST(FuseAll, DoesNotFuseAcrossAnOutputThatIsNeededElsewhere) {
       {"functional relu", [](PairImpl& m, const at::Tensor& x) { return m.norm->forward(torch::relu(m.conv->forward(x))); },
        "its output goes to aten::relu, a function, and only modules can be fused", "its output is returned or kept by the model"},
       {"dropped",
-       [](PairImpl& m, const at::Tensor& x) { m.conv->forward(x); return m.relu->forward(m.norm->forward(x)); }, "its output is not used",
-       fused_norm},
+       [](PairImpl& m, const at::Tensor& x) {
+         m.conv->forward(x);
+         return m.relu->forward(m.norm->forward(x));
+       },
+       "its output is not used", fused_norm},
       {"not run", [](PairImpl& m, const at::Tensor& x) { return m.relu->forward(m.norm->forward(x)); },
        "did not run in this forward pass", fused_norm},
       {"only its shape is read",
@@ -200,7 +214,8 @@ TEST(FuseAll, FusesAModuleUsedTwiceOnlyWhereItHasTheSameCompany) {
   }));
   const Report report = fused(shared_relu, x);
   EXPECT_EQ(detail(report, "conv"), "computes for 2 modules, as Conv2d");
-  EXPECT_EQ(detail(report, "other"), "its output goes to relu, which is used after norm and other; give each place a module of its own");
+  EXPECT_EQ(detail(report, "other"),
+            "its output goes to relu, which is used after norm and other; give each place a module of its own");
   EXPECT_EQ(detail(report, "relu"), "it is used after norm and other; give each place a module of its own");
 
   Pair loop = stirred(Pair([](PairImpl& m, const at::Tensor& x) {
@@ -210,11 +225,11 @@ TEST(FuseAll, FusesAModuleUsedTwiceOnlyWhereItHasTheSameCompany) {
   }));
   EXPECT_EQ(detail(fused(loop, x), "conv"), "computes for 3 modules, as ConvReLU2d");
 
-  Pair after_function = stirred(Pair([](PairImpl& m, const at::Tensor& x) {
-    return m.relu->forward(m.conv->forward(x)) + m.relu->forward(x + 1);
-  }));
-  EXPECT_EQ(detail(fused(after_function, x), "conv"),
-            "its output goes to relu, which is used after conv and something that is no module; give each place a module of its own");
+  Pair after_function = stirred(
+      Pair([](PairImpl& m, const at::Tensor& x) { return m.relu->forward(m.conv->forward(x)) + m.relu->forward(x + 1); }));
+  EXPECT_EQ(
+      detail(fused(after_function, x), "conv"),
+      "its output goes to relu, which is used after conv and something that is no module; give each place a module of its own");
 }
 
 TEST(FuseAll, FusesPlainModulesInASequentialAndPutsTheOthersBack) {
@@ -296,8 +311,9 @@ TEST(FuseAll, ReportsWhatAFuserMethodRefuses) {
   nn::Sequential model(nn::Conv2d(3, 4, 1), nn::BatchNorm2d(nn::BatchNormOptions(4).track_running_stats(false)), nn::ReLU());
   model->eval();
   const Report report = fused(model, torch::randn({2, 3, 4, 4}));
-  EXPECT_NE(detail(report, "0").find("(Conv2d, BatchNorm2d, ReLU) (\"0\", \"1\", \"2\"): the batch norm has no running statistics"),
-            std::string::npos);
+  EXPECT_NE(
+      detail(report, "0").find("(Conv2d, BatchNorm2d, ReLU) (\"0\", \"1\", \"2\"): the batch norm has no running statistics"),
+      std::string::npos);
   EXPECT_EQ(detail(report, "1"), "computes for 2 modules, as BNReLU2d");
 }
 

@@ -101,7 +101,9 @@ TEST(FuseModules, TakesOneListOrManyHoweverTheyAreWritten) {
   const std::string prefix = "m";
   const std::vector<std::string> list{"a", "b", "c"};
   const std::vector<std::vector<std::string>> lists{{"a", "b"}, {"c", "d"}};
-  const auto read = [](const ModulesToFuse& modules) { return static_cast<const std::vector<std::vector<std::string>>&>(modules); };
+  const auto read = [](const ModulesToFuse& modules) {
+    return static_cast<const std::vector<std::vector<std::string>>&>(modules);
+  };
   using Lists = std::vector<std::vector<std::string>>;
   EXPECT_EQ(read({"a", "b"}), (Lists{{"a", "b"}}));
   EXPECT_EQ(read({"a", "b", "c"}), Lists{list});
@@ -155,9 +157,8 @@ TEST(FuseModules, FusesSequencesOfAUsersOwn) {
 TEST(FuseModules, RefusesWhatAFuserMethodMustNotReturn) {
   nn::Sequential model(nn::ReLU(), nn::Tanh(), nn::EmbeddingBag(3, 3), nn::Tanh());
   FuserMethodMappings mappings;
-  mappings.set<nn::ReLU, nn::Tanh>([](const torch::nn::ReLUImpl&, const torch::nn::TanhImpl&) {
-    return FusedModule{.weight = torch::ones({1})};
-  });
+  mappings.set<nn::ReLU, nn::Tanh>(
+      [](const torch::nn::ReLUImpl&, const torch::nn::TanhImpl&) { return FusedModule{.weight = torch::ones({1})}; });
   // An embedding bag takes three arguments, which no activation answers.
   mappings.set<nn::EmbeddingBag, nn::Tanh>([](const torch::nn::EmbeddingBagImpl&, const torch::nn::TanhImpl&) {
     return FusedModule{.implementation = std::make_shared<LinearSigmoidImpl>()};
@@ -267,7 +268,8 @@ TEST(FuseModules, RefusesWhatItCannotFuseAndLeavesTheModelAlone) {
       error({{"0", "3"}}).find("nothing is known that fuses (Conv2d, Sigmoid) (\"0\", \"3\"); known: (BatchNorm2d, ReLU), "),
       std::string::npos);
   EXPECT_NE(error({{"0", "1"}, {"0", "2"}}).find("\"0\" appears twice"), std::string::npos);
-  EXPECT_NE(error({{"0", "4"}}).find("(\"0\", \"4\"): the first module has 4 output channels, but the batch norm has 5 features"), std::string::npos);
+  EXPECT_NE(error({{"0", "4"}}).find("(\"0\", \"4\"): the first module has 4 output channels, but the batch norm has 5 features"),
+            std::string::npos);
   EXPECT_NE(error({{"0", "5"}}).find("has no running statistics"), std::string::npos);
   EXPECT_NE(error({{"0", "1", "2"}, {"3"}}).find("nothing is known that fuses (Sigmoid)"), std::string::npos);
   fuse_modules(*model, {{"0", "1", "2"}});

@@ -25,12 +25,14 @@ Report fuse_all(torch::nn::Module& model, const std::function<std::shared_ptr<vo
 /// not of a function, not returned or kept; and if the second takes no other input. A module that is used at several places is
 /// joined to one before it only if that one is used with it at all of them. Hooks that would be lost prevent it too.
 ///
-/// What is seen is that pass: of branches that it does not take nothing is known, nor of reads through data pointers. Modules are slots, or of torch::nn in a
-/// Sequential; functions (torch::relu) are not fused, but reported. For post-training quantization, in eval mode.
+/// What is seen is that pass: of branches that it does not take nothing is known, nor of reads through data pointers. Modules are
+/// slots, or of torch::nn in a Sequential; functions (torch::relu) are not fused, but reported. For post-training quantization,
+/// in eval mode.
 /// @param run  called once as run(model), in this thread and without gradients; it does one forward pass, or several
 /// @return a row for each module of a class that the mappings mention: fused, or kept and why
 /// @throws Error for a model in training mode, and whatever `run` throws. The model is then as it was.
-template <std::derived_from<torch::nn::Module> Model, std::invocable<Model&> Run>
+template <std::derived_from<torch::nn::Module> Model, class Run>
+  requires std::invocable<const Run&, Model&>
 Report fuse_all(Model& model, const Run& run, const FuserMethodMappings& mappings = default_fuser_method_mappings()) {
   using Result = std::decay_t<std::invoke_result_t<const Run&, Model&>>;
   const auto run_and_hold = [&]() -> std::shared_ptr<void> {

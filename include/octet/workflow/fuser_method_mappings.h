@@ -69,7 +69,8 @@ class FuserMethodMappings {
       }(std::index_sequence_for<Others...>());
       check(nn::detail::has_weight<First> || !fused.weight.defined(),
             "the fuser method returned a weight, but the first module has none");
-      check(nn::detail::has_bias<First> || !fused.bias.defined(), "the fuser method returned a bias, but the first module has none");
+      check(nn::detail::has_bias<First> || !fused.bias.defined(),
+            "the fuser method returned a bias, but the first module has none");
       return fused;
     };
     methods_[{typeid(First), typeid(Others)...}] = {fuse, &assign<First>};
@@ -84,8 +85,8 @@ class FuserMethodMappings {
   std::map<Sequence, Method> methods_;
 };
 
-/// torch.ao's sixteen sequences, and (Linear, BatchNorm1d, ReLU). Those with a batch norm are for eval mode: they fold it into the
-/// parameters of the module before it.
+/// torch.ao's sixteen sequences, and (Linear, BatchNorm1d, ReLU). Those with a batch norm are for eval mode: they fold it into
+/// the parameters of the module before it.
 const FuserMethodMappings& default_fuser_method_mappings();
 
 /// Those, and the ones that torch.ao has for its backend onednn: (Linear, LeakyReLU), (Linear, BatchNorm1d, LeakyReLU) and
