@@ -26,10 +26,15 @@
 #include <octet/observe/percentile_observer.h>
 #include <octet/observe/qconfig_mapping.h>
 #include <octet/tensor/float_fallback.h>
+#include <octet/tensor/functional.h>
+#include <octet/tensor/lookup_table.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
+#include <octet/workflow/adaround.h>
 #include <octet/workflow/add_quant_dequant.h>
+#include <octet/workflow/bias_correction.h>
 #include <octet/workflow/convert.h>
+#include <octet/workflow/cross_layer_equalization.h>
 #include <octet/workflow/fuse_all.h>
 #include <octet/workflow/fuse_modules.h>
 #include <octet/workflow/prepare.h>
