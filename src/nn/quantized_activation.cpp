@@ -1,7 +1,7 @@
-#include <octet/kernels/softmax.h>
 #include <octet/nn/attributes.h>
 #include <octet/nn/quantized_activation.h>
 #include <octet/tensor/error.h>
+#include <octet/tensor/functional.h>
 #include <octet/tensor/lookup_table.h>
 #include <octet/tensor/module_path.h>
 #include <octet/tensor/parallel.h>
@@ -12,7 +12,6 @@
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/clamp.h>
-#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
@@ -272,19 +271,7 @@ at::Tensor SoftmaxImpl::forward(const at::Tensor& input) {
   check_quantized_activation(input, "the input");
   check(-input.dim() <= dim_ && dim_ < input.dim(), ModulePathScope::current(), ": got an input of shape ", input.sizes(),
         ", which has no dimension ", dim_, " to compute the softmax along");
-  const at::Tensor integers = octet::int_repr(input).movedim(dim_, -1).contiguous();
-  const at::Tensor probabilities = at::empty(integers.sizes(), at::kFloat);
-  const int64_t columns = integers.size(-1), rows = columns ? integers.numel() / columns : 0;
-  const auto scale = static_cast<float>(quantizer(input).scale);
-  const auto run = [&]<class Quantized>(const Quantized* q) {
-    kernels::softmax(q, rows, columns, scale, probabilities.mutable_data_ptr<float>(), parallel_for);
-  };
-  if (integers.scalar_type() == at::kByte) {
-    run(integers.const_data_ptr<uint8_t>());
-  } else {
-    run(integers.const_data_ptr<int8_t>());
-  }
-  return quantize_activation(probabilities.movedim(-1, dim_), output_);
+  return quantize_activation(softmax_values(input, dim_), output_);
 }
 
 StateDict SoftmaxImpl::state_dict() const {
