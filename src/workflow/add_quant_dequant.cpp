@@ -58,18 +58,12 @@ Report add_quant_dequant(torch::nn::Module& model, const QConfigMapping& qconfig
   std::vector<nn::ModuleSite> sites = nn::module_sites(model);
   check_paths(qconfig_mapping, sites, "add_quant_dequant");
   Report report;
-  for (nn::ModuleSite& site : sites) {
-    const bool has_quantized_form = default_static_quant_module_mappings().find(site.current_type()) != nullptr;
-    if (!site.computes() && !has_quantized_form) continue;
-    const auto add = [&](ModuleStatus status, std::string detail) {
-      report.add({site.path(), site.type_name(), status, std::move(detail)});
-    };
-    if (const auto settled = row_of_settled(site, report)) {
-      report.add(*settled);
-      continue;
-    }
+  const auto quantized_form_of = [](const nn::ModuleSite& site) {
+    return default_static_quant_module_mappings().find(site.current_type());
+  };
+  for_each_open_site(sites, report, quantized_form_of, [&](nn::ModuleSite& site, const auto& add) {
     const auto match = qconfig_mapping.find(site.path(), {ModuleType(site.current_type()), ModuleType(site.float_type())});
-    if (!has_quantized_form) {
+    if (!quantized_form_of(site)) {
       add(ModuleStatus::kept, why_not_quantized(site));
     } else if (!match.qconfig) {
       add(ModuleStatus::kept, why_without_qconfig(match));
@@ -83,7 +77,7 @@ Report add_quant_dequant(torch::nn::Module& model, const QConfigMapping& qconfig
       add_stubs(site.make_slot(), *match.qconfig);
       add(ModuleStatus::wrapped, "float in and out by " + site.path() + "." + kQuant + " and " + site.path() + "." + kDequant);
     }
-  }
+  });
   return report;
 }
 

@@ -1,12 +1,9 @@
 #include <octet/nn/module_site.h>
-#include <octet/tensor/error.h>
 #include <octet/workflow/convert.h>
 
 #include <workflow/site_rows.h>
 
-#include <algorithm>
-#include <memory>
-#include <string>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,22 +11,6 @@ namespace octet {
 namespace {
 
 using nn::ModuleSite;
-
-/// A module to be swapped, and what for.
-struct Swap {
-  ModuleSite* site;
-  std::shared_ptr<nn::ImplementationBase> implementation;
-};
-
-void check_mode(const std::vector<ModuleSite>& sites) {
-  const bool prepared = std::any_of(sites.begin(), sites.end(),
-                                    [](const ModuleSite& site) { return site.slot() && site.slot()->forward_passes(); });
-  check(prepared, "convert: the model is not prepared; call prepare() and calibrate it first");
-  for (const ModuleSite& site : sites) {
-    check(!site.module().is_training(), "convert: ", site.path().empty() ? "the model" : site.path(),
-          " is in training mode; call eval() on the model first");
-  }
-}
 
 /// Takes away what prepare() put there.
 void clean(nn::SlotBase& slot) {
@@ -42,19 +23,13 @@ void clean(nn::SlotBase& slot) {
 
 Report convert(torch::nn::Module& model, const ModuleMappings& mapping) {
   std::vector<ModuleSite> sites = nn::module_sites(model);
-  check_mode(sites);
+  check_prepared(sites, "convert");
+  check_eval_mode(sites, "convert");
   Report report;
-  std::vector<Swap> swaps;
-  for (ModuleSite& site : sites) {
-    const auto* const from_float = mapping.find(site.current_type());
-    if (!site.computes() && !from_float) continue;
-    const auto add = [&](ModuleStatus status, std::string detail) {
-      report.add({site.path(), site.type_name(), status, std::move(detail)});
-    };
-    if (const auto settled = row_of_settled(site, report)) {
-      report.add(*settled);
-      continue;
-    }
+  Swaps swaps;
+  const auto from_float_of = [&](const ModuleSite& site) { return mapping.find(site.current_type()); };
+  for_each_open_site(sites, report, from_float_of, [&](ModuleSite& site, const auto& add) {
+    const auto* const from_float = from_float_of(site);
     const auto qconfig = site.slot() ? site.slot()->qconfig() : std::nullopt;
     if (!from_float) {
       add(ModuleStatus::kept, why_not_quantized(site));
@@ -64,12 +39,11 @@ Report convert(torch::nn::Module& model, const ModuleMappings& mapping) {
       add(ModuleStatus::kept, "prepare() gave it no qconfig");
     } else {
       auto implementation = (*from_float)(site.module(), *qconfig, site.path());
-      site.check_swap(*implementation);
       add(ModuleStatus::quantized, implementation->kind());
-      swaps.push_back({&site, std::move(implementation)});
+      swaps.add(site, std::move(implementation));
     }
-  }
-  for (Swap& swap : swaps) swap.site->swap(std::move(swap.implementation));
+  });
+  swaps.apply();
   for (const ModuleSite& site : sites) {
     if (site.slot()) clean(*site.slot());
   }

@@ -167,10 +167,7 @@ class Chains {
 
 Report detail::fuse_all(torch::nn::Module& model, const std::function<std::shared_ptr<void>()>& run,
                         const FuserMethodMappings& mappings) {
-  for (const ModuleSite& site : nn::module_sites(model)) {
-    check(!site.module().is_training(), "fuse_all: ", site.path().empty() ? "the model" : site.path(),
-          " is in training mode; call eval() on the model first");
-  }
+  check_eval_mode(nn::module_sites(model), "fuse_all");
   std::vector<ModuleUse> uses = watch_forward(model, run);
   std::vector<ModuleSite> sites = nn::module_sites(model);
   Chains chains(sites, std::move(uses), mappings);

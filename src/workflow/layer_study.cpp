@@ -1,6 +1,7 @@
 #include <octet/tensor/error.h>
 
 #include <workflow/layer_study.h>
+#include <workflow/site_rows.h>
 
 #include <ATen/ops/tensor.h>
 #include <torch/utils.h>
@@ -17,16 +18,6 @@ void collect_slots(torch::nn::Module& module, std::vector<nn::SlotBase*>& slots)
     if (const auto implementation = slot->implementation()) collect_slots(*implementation, slots);
   }
   for (const auto& child : module.children()) collect_slots(*child, slots);
-}
-
-void check_state(std::string_view workflow, const std::vector<nn::ModuleSite>& sites) {
-  const bool prepared = std::any_of(sites.begin(), sites.end(),
-                                    [](const nn::ModuleSite& site) { return site.slot() && site.slot()->forward_passes(); });
-  check(prepared, workflow, ": the model is not prepared; call prepare() and calibrate it first");
-  for (const nn::ModuleSite& site : sites) {
-    check(!site.module().is_training(), workflow, ": ", site.path().empty() ? "the model" : site.path(),
-          " is in training mode; call eval() on the model first");
-  }
 }
 
 /// Why a layer's weight will not be quantized to int8; empty if it will.
@@ -67,7 +58,8 @@ void StudiedLayer::replace_parameters(const at::Tensor& new_weight, const at::Te
 LayerStudy::LayerStudy(std::string_view workflow, torch::nn::Module& model, const std::function<void()>& run_fn)
     : run_fn_(run_fn) {
   const std::vector<nn::ModuleSite> sites = nn::module_sites(model);
-  check_state(workflow, sites);
+  check_prepared(sites, workflow);
+  check_eval_mode(sites, workflow);
   for (const nn::ModuleSite& site : sites) {
     const auto module = WeightedModule::of(site);
     if (!module || site.same_as()) continue;

@@ -1,5 +1,5 @@
-#include <octet/nn/modules.h>
 #include <octet/nn/module_site.h>
+#include <octet/nn/modules.h>
 #include <octet/observe/default_observers.h>
 #include <octet/observe/fake_quantize.h>
 #include <octet/observe/fixed_qparams_observer.h>
@@ -62,7 +62,7 @@ std::string why_unsuitable(std::type_index type, const QConfig& qconfig) {
 struct Preparation {
   ModuleSite* site;
   QConfig qconfig;
-  std::shared_ptr<ObserverBase> observer;                // null: none
+  std::shared_ptr<ObserverBase> observer;                 // null: none
   std::shared_ptr<nn::ImplementationBase> observed_form;  // null: the observer is all
 };
 
@@ -76,10 +76,8 @@ bool is_allowed(const ModuleSite& site, const PrepareOptions& options) {
          options.float_to_observed_custom_module_class().find(site.current_type());
 }
 
-void check_mode(const std::vector<ModuleSite>& sites) {
+void check_not_prepared(const std::vector<ModuleSite>& sites) {
   for (const ModuleSite& site : sites) {
-    check(!site.module().is_training(), "prepare: ", site.path().empty() ? "the model" : site.path(),
-          " is in training mode; post-training quantization wants eval(), quantization-aware training prepare_qat()");
     check(!site.slot() || !site.slot()->forward_passes(), "prepare: the model was prepared before (", site.path(),
           " has its qconfig); calibrate it and convert() it");
   }
@@ -89,21 +87,15 @@ void check_mode(const std::vector<ModuleSite>& sites) {
 
 Report prepare(torch::nn::Module& model, const QConfigMapping& qconfig_mapping, const PrepareOptions& options) {
   std::vector<ModuleSite> sites = nn::module_sites(model);
-  check_mode(sites);
+  check_eval_mode(sites, "prepare", "post-training quantization wants eval(), quantization-aware training prepare_qat()");
+  check_not_prepared(sites);
   check_paths(qconfig_mapping, sites, "prepare");
 
   Report report;
   std::vector<Preparation> preparations;
-  for (ModuleSite& site : sites) {
-    const bool allowed = is_allowed(site, options);
-    if (!site.computes() && !allowed) continue;
-    const auto add = [&](ModuleStatus status, std::string detail) {
-      report.add({site.path(), site.type_name(), status, std::move(detail)});
-    };
-    if (const auto settled = row_of_settled(site, report)) {
-      report.add(*settled);
-      continue;
-    }
+  const auto allows = [&](const ModuleSite& site) { return is_allowed(site, options); };
+  for_each_open_site(sites, report, allows, [&](ModuleSite& site, const auto& add) {
+    const bool allowed = allows(site);
     auto match = qconfig_mapping.find(site.path(), {ModuleType(site.current_type()), ModuleType(site.float_type())});
     if (site.slot() && site.slot()->qconfig()) match = {site.slot()->qconfig(), "the slot itself"};
     const auto unsuitable = match.qconfig && allowed ? why_unsuitable(site.float_type(), *match.qconfig) : std::string();
@@ -129,7 +121,7 @@ Report prepare(torch::nn::Module& model, const QConfigMapping& qconfig_mapping, 
       }
       preparations.push_back(std::move(preparation));
     }
-  }
+  });
   check(!preparations.empty(), "prepare: no module of the model gets a qconfig, so nothing would be quantized:\n", report);
 
   const auto passes = std::make_shared<nn::ForwardPasses>();

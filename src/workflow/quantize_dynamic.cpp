@@ -35,12 +35,6 @@ const DynamicDefault& dynamic_default(DType dtype) {
   fail("quantize_dynamic: got dtype ", dtype, ", expected qint8 or float16, or quint8, quint4x2 or quint2x4 for embeddings");
 }
 
-/// A module to be swapped, and what for.
-struct Swap {
-  nn::ModuleSite* site;
-  std::shared_ptr<nn::ImplementationBase> implementation;
-};
-
 }  // namespace
 
 QConfigMapping QConfigSpec::resolve(DType dtype) const {
@@ -66,17 +60,10 @@ Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spe
   std::vector<nn::ModuleSite> sites = nn::module_sites(model);
   check_paths(qconfigs, sites, "quantize_dynamic");
   Report report;
-  std::vector<Swap> swaps;
-  for (nn::ModuleSite& site : sites) {
-    const auto* const from_float = mapping.find(site.current_type());
-    if (!site.computes() && !from_float) continue;
-    const auto add = [&](ModuleStatus status, std::string detail) {
-      report.add({site.path(), site.type_name(), status, std::move(detail)});
-    };
-    if (const auto settled = row_of_settled(site, report)) {
-      report.add(*settled);
-      continue;
-    }
+  Swaps swaps;
+  const auto from_float_of = [&](const nn::ModuleSite& site) { return mapping.find(site.current_type()); };
+  for_each_open_site(sites, report, from_float_of, [&](nn::ModuleSite& site, const auto& add) {
+    const auto* const from_float = from_float_of(site);
     const auto match = qconfigs.find(site.path(), {ModuleType(site.current_type()), ModuleType(site.float_type())});
     if (!match.qconfig) {
       add(ModuleStatus::kept, why_without_qconfig(match));
@@ -86,13 +73,12 @@ Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spe
       add(ModuleStatus::not_swappable, how_to_make_swappable(site));
     } else {
       auto implementation = (*from_float)(site.module(), *match.qconfig, site.path());
-      site.check_swap(*implementation);
       add(ModuleStatus::quantized, implementation->kind());
-      swaps.push_back({&site, std::move(implementation)});
+      swaps.add(site, std::move(implementation));
     }
-  }
+  });
   model.eval();
-  for (Swap& swap : swaps) swap.site->swap(std::move(swap.implementation));
+  swaps.apply();
   return report;
 }
 

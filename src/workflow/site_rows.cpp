@@ -36,6 +36,19 @@ std::optional<ReportRow> row_of_settled(const nn::ModuleSite& site, const Report
   return row(ModuleStatus::kept, "was " + implementation->kind() + " before");
 }
 
+void check_eval_mode(const std::vector<nn::ModuleSite>& sites, std::string_view workflow, std::string_view way_out) {
+  for (const nn::ModuleSite& site : sites) {
+    check(!site.module().is_training(), workflow, ": ", site.path().empty() ? "the model" : site.path(), " is in training mode; ",
+          way_out);
+  }
+}
+
+void check_prepared(const std::vector<nn::ModuleSite>& sites, std::string_view workflow) {
+  const bool prepared = std::any_of(sites.begin(), sites.end(),
+                                    [](const nn::ModuleSite& site) { return site.slot() && site.slot()->forward_passes(); });
+  check(prepared, workflow, ": the model is not prepared; call prepare() and calibrate it first");
+}
+
 std::string how_to_make_swappable(const nn::ModuleSite& site) {
   return "a module of torch::nn in a member or list; declare it as octet::nn::" + site.type_name();
 }
