@@ -5,6 +5,7 @@
 #include <octet/tensor/quantized_tensor.h>
 
 #include <nn/quantized_weight.h>
+#include <tensor/integers.h>
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
@@ -55,10 +56,12 @@ at::Tensor inputs_first(const at::Tensor& weight, const ConvolutionOptions& opti
       .reshape(weight_sizes(options));
 }
 
+/// [first, channels, sizes...] as the kernels read weights and images: [first, sizes..., channels].
+at::Tensor channels_last(const at::Tensor& integers) { return integers.movedim(1, -1).contiguous(); }
+
 kernels::PackedConvolution pack(const at::Tensor& integers, const ConvolutionGeometry& geometry, const std::string& where) {
-  const at::Tensor channels_last = integers.movedim(1, -1).contiguous();
   try {
-    return {channels_last.const_data_ptr<int8_t>(), geometry};
+    return {channels_last(integers).const_data_ptr<int8_t>(), geometry};
   } catch (const std::invalid_argument& error) {
     fail(where, ": ", error.what(), "; keep this module in float with a null qconfig");
   }
@@ -91,14 +94,11 @@ at::Tensor pad(at::Tensor integers, const ConvolutionOptions& options, int64_t z
     return at::constant_pad_nd(integers, last_first, zero_point);
   }
   for (int64_t i = 0; i < options.dimensions; ++i) {
-    integers = integers.index_select(
-        2 + i, padded_index(integers.size(2 + i), widths[2 * i], widths[2 * i + 1], options.padding_mode));
+    integers =
+        integers.index_select(2 + i, padded_index(integers.size(2 + i), widths[2 * i], widths[2 * i + 1], options.padding_mode));
   }
   return integers;
 }
-
-/// Images as the kernels read them, and what keeps their memory alive.
-at::Tensor channels_last(const at::Tensor& integers) { return integers.movedim(1, -1).contiguous(); }
 
 }  // namespace
 
@@ -181,13 +181,16 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
         ": got an input of shape ", input.sizes(), ", expected [batch, ", geometry.in_channels, "] and ", dimensions,
         " sizes, or the same without the batch");
 
-  auto [integers, offset] = as_unsigned(octet::int_repr(input));
+  auto [integers, offset] = stored_as(octet::int_repr(input), at::kByte);
   const int64_t zero_point = octet::q_zero_point(input) + offset;
   if (!has_batch) integers = integers.unsqueeze(0);
   if (!options_.explicit_padding.empty()) integers = pad(integers, options_, zero_point);
   const at::Tensor images = channels_last(integers);
 
-  kernels::ConvolutionInput in{images.const_data_ptr<uint8_t>(), images.size(0), {1, 1, 1}, static_cast<float>(octet::q_scale(input)),
+  kernels::ConvolutionInput in{images.const_data_ptr<uint8_t>(),
+                               images.size(0),
+                               {1, 1, 1},
+                               static_cast<float>(octet::q_scale(input)),
                                static_cast<int32_t>(zero_point)};
   std::copy(images.sizes().begin() + 1, images.sizes().end() - 1, in.size.end() - dimensions);
   const Spatial size = geometry.output_size(in.size);
@@ -206,7 +209,7 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
     check_quantized_activation(*residual, "the residual");
     check(residual->sizes() == (has_batch ? result : result.squeeze(0)).sizes(), path, ": got a residual of shape ",
           residual->sizes(), ", expected ", (has_batch ? result : result.squeeze(0)).sizes());
-    const auto [values, residual_offset] = as_unsigned(octet::int_repr(*residual));
+    const auto [values, residual_offset] = stored_as(octet::int_repr(*residual), at::kByte);
     residual_images = channels_last(has_batch ? values : values.unsqueeze(0));
     added = {{residual_images.const_data_ptr<uint8_t>(), geometry.out_channels},
              static_cast<float>(octet::q_scale(*residual)),
@@ -214,11 +217,9 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
     epilogue.residual = &added;
   }
   const kernels::WeightQParams qparams{scale_.data(), scale_.size() > 1, zero_point_.empty() ? nullptr : zero_point_.data()};
-  if (output.dtype == quint8) {
-    kernels::convolution(in, packed_, qparams, epilogue, output.affine(), out.data_ptr<uint8_t>(), parallel_for);
-  } else {
-    kernels::convolution(in, packed_, qparams, epilogue, output.affine(), out.data_ptr<int8_t>(), parallel_for);
-  }
+  with_byte_type(output.dtype, [&]<class T>() {
+    kernels::convolution(in, packed_, qparams, epilogue, output.affine(), out.data_ptr<T>(), parallel_for);
+  });
   return make_per_tensor_quantized(has_batch ? result : result.squeeze(0), output.scale, output.zero_point);
 }
 

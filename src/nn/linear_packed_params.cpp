@@ -10,6 +10,7 @@
 #include <octet/tensor/quantized_tensor.h>
 
 #include <nn/quantized_weight.h>
+#include <tensor/integers.h>
 
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -57,15 +58,17 @@ LinearPackedParams LinearPackedParams::from_integers(const QuantizedWeight& weig
   check(weight.zero_point.empty() || k <= kernels::PackedWeight::kMaxAffineDepth, where, ": got in_features = ", k,
         " and weights with zero points, but sums over more than ", kernels::PackedWeight::kMaxAffineDepth,
         " such products may overflow int32; use a symmetric weight observer");
-  return {Int8Weight{kernels::PackedWeight(weight.integers.const_data_ptr<int8_t>(), n, k), weight.scale, weight.zero_point}, bias};
+  return {Int8Weight{kernels::PackedWeight(weight.integers.const_data_ptr<int8_t>(), n, k), weight.scale, weight.zero_point},
+          bias};
 }
 
 LinearPackedParams LinearPackedParams::from_state_dict(const StateDict& state, const std::string& weight_name,
                                                        const std::string& bias_name, const std::string& where) {
   const at::Tensor* const weight = state.find(weight_name);
   check(weight != nullptr, where, ": the tensor \"", weight_name, "\" is missing");
-  check(weight->dim() == 2 && (weight->scalar_type() == at::kChar || weight->scalar_type() == at::kHalf), where, ": \"", weight_name,
-        "\" is a ", weight->scalar_type(), " tensor of shape ", weight->sizes(), ", expected int8 or half and two dimensions");
+  check(weight->dim() == 2 && (weight->scalar_type() == at::kChar || weight->scalar_type() == at::kHalf), where, ": \"",
+        weight_name, "\" is a ", weight->scalar_type(), " tensor of shape ", weight->sizes(),
+        ", expected int8 or half and two dimensions");
   const int64_t channels = weight->size(0);
   const at::Tensor bias = bias_from(state, bias_name, channels, where);
   if (weight->scalar_type() == at::kHalf) return {HalfWeight{weight->contiguous()}, bias};
@@ -194,14 +197,10 @@ at::Tensor LinearPackedParams::apply(const at::Tensor& input, const OutputQParam
   sizes.back() = out_features();
   const at::Tensor out = at::empty(sizes, at::TensorOptions(info(output.dtype).storage));
   with_quantized_rows(input, [&](const kernels::QuantizedActivations& activations) {
-    const auto run = [&]<class T>(T* data) {
-      kernels::gemm(activations, int8.packed, qparams(), {bias_data(), relu}, output.affine(), {data, out_features()}, parallel_for);
-    };
-    if (output.dtype == quint8) {
-      run(out.data_ptr<uint8_t>());
-    } else {
-      run(out.data_ptr<int8_t>());
-    }
+    with_byte_type(output.dtype, [&]<class T>() {
+      kernels::gemm(activations, int8.packed, qparams(), {bias_data(), relu}, output.affine(),
+                    kernels::Matrix<T>{out.data_ptr<T>(), out_features()}, parallel_for);
+    });
   });
   return make_per_tensor_quantized(out, output.scale, output.zero_point);
 }
@@ -227,7 +226,7 @@ void LinearPackedParams::with_quantized_rows(const at::Tensor& input,
   check_quantized_activation(input, "the input");
   check(input.dim() > 0 && input.size(-1) == in_features(), ModulePathScope::current(), ": got an input of shape ", input.sizes(),
         ", expected [..., ", in_features(), "]");
-  const auto [integers, offset] = as_unsigned(octet::int_repr(input));
+  const auto [integers, offset] = stored_as(octet::int_repr(input), at::kByte);
   const int64_t k = in_features(), stride = kernels::PackedWeight::padded(k);
   at::Tensor rows = integers.reshape({-1, k}).contiguous();
   if (stride != k) rows = at::constant_pad_nd(rows, {0, stride - k});

@@ -23,7 +23,7 @@ OutputQParams checked(const OutputQParams& qparams, const std::string& path) {
         path, ": got an activation range of ", qparams.quant_min, " .. ", qparams.quant_max, ", expected one within ",
         dtype.quant_min, " .. ", dtype.quant_max, " for ", qparams.dtype);
   try {
-    Quantizer::per_tensor(qparams.scale, qparams.zero_point, qparams.dtype);
+    qparams.quantizer();
   } catch (const Error& error) {
     fail(path, ": the output's qparams: ", error.what());
   }
@@ -40,9 +40,10 @@ OutputQParams OutputQParams::from(const ObserverBase& observer, const std::strin
   check(info(observer.dtype()).is_quantized && !observer.is_dynamic() && !is_per_channel(observer.qscheme()), path,
         ": got the activation observer ", observer.describe(),
         ", expected one of per-tensor qparams that are known before the model runs");
-  check(observer.is_calibrated(), path, ": its observer ", observer.name(),
-        " has seen no tensor, so there is no scale to convert with; run the prepared model on calibration data that reaches this ",
-        "module, or give the module a null qconfig to keep it in float");
+  check(
+      observer.is_calibrated(), path, ": its observer ", observer.name(),
+      " has seen no tensor, so there is no scale to convert with; run the prepared model on calibration data that reaches this ",
+      "module, or give the module a null qconfig to keep it in float");
   const QParams found = observer.calculate_qparams();
   const DTypeInfo& dtype = info(observer.dtype());
   OutputQParams qparams{found.scale.item<double>(), found.zero_point.item<int64_t>(), observer.dtype(), dtype.quant_min,
@@ -71,6 +72,18 @@ void OutputQParams::append_to(Attributes& attributes) const {
   attributes["dtype"] = std::string(info(dtype).name);
   attributes["quant_min"] = quant_min;
   attributes["quant_max"] = quant_max;
+}
+
+StateDict OutputQParams::state_dict() const {
+  StateDict state;
+  append_to(state);
+  return state;
+}
+
+Attributes OutputQParams::attributes() const {
+  Attributes attributes;
+  append_to(attributes);
+  return attributes;
 }
 
 OutputQParams OutputQParams::from(const StateDict& state, const Attributes& attributes, const std::string& path) {
@@ -112,8 +125,8 @@ void check_quantized_activation(const at::Tensor& tensor, const char* what) {
         ", but this module was converted to integers; put an octet::nn::QuantStub before it (and prepare, calibrate and convert "
         "again), or keep the module in float with a null qconfig");
   const Quantizer& own = quantizer(tensor);
-  check(!own.is_per_channel() && (own.dtype == quint8 || own.dtype == qint8), path, ": got a tensor of ", own.dtype, " with the scheme ",
-        own.qscheme, " for ", what, ", expected quint8 or qint8 per tensor");
+  check(!own.is_per_channel() && (own.dtype == quint8 || own.dtype == qint8), path, ": got a tensor of ", own.dtype,
+        " with the scheme ", own.qscheme, " for ", what, ", expected quint8 or qint8 per tensor");
 }
 
 }  // namespace octet::nn

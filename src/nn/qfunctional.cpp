@@ -56,17 +56,9 @@ at::Tensor QFunctionalImpl::forward(const std::vector<at::Tensor>& inputs, Funct
   return clamp_to_range(compute(inputs, op, argument, *output_), *output_);
 }
 
-StateDict QFunctionalImpl::state_dict() const {
-  StateDict state;
-  if (output_) output_->append_to(state);
-  return state;
-}
+StateDict QFunctionalImpl::state_dict() const { return output_ ? output_->state_dict() : StateDict(); }
 
-Attributes QFunctionalImpl::attributes() const {
-  Attributes attributes;
-  if (output_) output_->append_to(attributes);
-  return attributes;
-}
+Attributes QFunctionalImpl::attributes() const { return output_ ? output_->attributes() : Attributes(); }
 
 void QFunctionalImpl::pretty_print(std::ostream& stream) const {
   stream << kKind << "(";

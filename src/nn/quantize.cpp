@@ -8,7 +8,8 @@
 
 namespace octet::nn::quantized {
 
-std::shared_ptr<QuantizeImpl> QuantizeImpl::from_float(const nn::detail::QuantStubImpl& module, const QConfig&, const std::string& path) {
+std::shared_ptr<QuantizeImpl> QuantizeImpl::from_float(const nn::detail::QuantStubImpl& module, const QConfig&,
+                                                       const std::string& path) {
   return std::make_shared<QuantizeImpl>(OutputQParams::from(module, path));
 }
 
@@ -26,21 +27,14 @@ at::Tensor QuantizeImpl::forward(const at::Tensor& input) {
   return quantize_activation(input, output_);
 }
 
-StateDict QuantizeImpl::state_dict() const {
-  StateDict state;
-  output_.append_to(state);
-  return state;
-}
+StateDict QuantizeImpl::state_dict() const { return output_.state_dict(); }
 
-Attributes QuantizeImpl::attributes() const {
-  Attributes attributes;
-  output_.append_to(attributes);
-  return attributes;
-}
+Attributes QuantizeImpl::attributes() const { return output_.attributes(); }
 
 void QuantizeImpl::pretty_print(std::ostream& stream) const { stream << kKind << "(" << output_ << ")"; }
 
-std::shared_ptr<DeQuantizeImpl> DeQuantizeImpl::from_float(const nn::detail::DeQuantStubImpl&, const QConfig&, const std::string&) {
+std::shared_ptr<DeQuantizeImpl> DeQuantizeImpl::from_float(const nn::detail::DeQuantStubImpl&, const QConfig&,
+                                                           const std::string&) {
   return std::make_shared<DeQuantizeImpl>();
 }
 

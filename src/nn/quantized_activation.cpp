@@ -9,6 +9,7 @@
 #include <octet/tensor/quantized_tensor.h>
 
 #include <nn/channel_view.h>
+#include <nn/quantized_weight.h>
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/clamp.h>
@@ -40,19 +41,14 @@ at::Tensor TableActivation::forward(const at::Tensor& input) {
     table = last_table_->table;
   }
   if (!table || table->from() != from) {
-    const Quantizer to = Quantizer::per_tensor(output_.scale, output_.zero_point, output_.dtype);
-    table = std::make_shared<const LookupTable>(from, to, function_);
+    table = std::make_shared<const LookupTable>(from, output_.quantizer(), function_);
     const std::lock_guard lock(last_table_->mutex);
     last_table_->table = table;
   }
   return clamp_to_range(table->apply(input), output_);
 }
 
-StateDict TableActivation::state_dict() const {
-  StateDict state;
-  output_.append_to(state);
-  return state;
-}
+StateDict TableActivation::state_dict() const { return output_.state_dict(); }
 
 namespace {
 
@@ -164,16 +160,9 @@ std::shared_ptr<PReLUImpl> PReLUImpl::from_float(const torch::nn::PReLUImpl& mod
                                                  const std::string& path) {
   const std::string where = path + ": weight";
   check(static_cast<bool>(qconfig.weight), where, ": the qconfig ", qconfig, " observes no weight; give it a weight observer");
-  const auto observer = qconfig.weight();
-  check_slope_dtype(observer->dtype(), where);
+  check_slope_dtype(qconfig.weight.dtype(), where);
   const at::Tensor slopes = module.weight.detach().to(at::kCPU, at::kFloat).contiguous();
-  observer->forward(slopes);
-  const QParams qparams = observer->calculate_qparams();
-  at::Tensor weight = is_per_channel(observer->qscheme())
-                          ? quantize_per_channel(slopes, qparams.scale, qparams.zero_point, 0, observer->dtype())
-                          : quantize_per_tensor(slopes, qparams.scale, qparams.zero_point, observer->dtype());
-  octet::int_repr(weight).clamp_(observer->quant_min(), observer->quant_max());
-  return std::make_shared<PReLUImpl>(std::move(weight), OutputQParams::from(module, path));
+  return std::make_shared<PReLUImpl>(quantize_as_observed(slopes, qconfig.weight), OutputQParams::from(module, path));
 }
 
 std::shared_ptr<PReLUImpl> PReLUImpl::from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
@@ -242,11 +231,7 @@ StateDict PReLUImpl::state_dict() const {
   return state;
 }
 
-Attributes PReLUImpl::attributes() const {
-  Attributes attributes;
-  output_.append_to(attributes);
-  return attributes;
-}
+Attributes PReLUImpl::attributes() const { return output_.attributes(); }
 
 int64_t PReLUImpl::weight_bytes() const {
   const int64_t scales = quantizer(weight_).is_per_channel() ? weight_.numel() : 1;
@@ -274,11 +259,7 @@ at::Tensor SoftmaxImpl::forward(const at::Tensor& input) {
   return quantize_activation(softmax_values(input, dim_), output_);
 }
 
-StateDict SoftmaxImpl::state_dict() const {
-  StateDict state;
-  output_.append_to(state);
-  return state;
-}
+StateDict SoftmaxImpl::state_dict() const { return output_.state_dict(); }
 
 Attributes SoftmaxImpl::attributes() const {
   Attributes attributes{{"dim", dim_}};

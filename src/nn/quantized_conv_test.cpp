@@ -17,8 +17,8 @@ namespace {
 using test::error_text;
 using Case = c10::Dict<c10::IValue, c10::IValue>;
 
-/// A module of torch::nn made of an oracle's case, quantized by `Quantized`, and its output.
-template <class Quantized, class Float, size_t D>
+/// What `Quantized`, made of an oracle's case, gives.
+template <class Quantized, size_t D>
 at::Tensor output_of(const Case& oracle, at::Tensor* weight) {
   const at::Tensor float_weight = oracle.at("weight").toTensor();
   const bool transposed = oracle.at("transposed").toBool();
@@ -48,15 +48,11 @@ using OutputOf = at::Tensor (*)(const Case& oracle, at::Tensor* weight);
 OutputOf find_output_of(const Case& oracle) {
   namespace q = nn::quantized;
   namespace f = nn::intrinsic::quantized;
-  static constexpr OutputOf kPlain[] = {output_of<q::Conv1dImpl, torch::nn::Conv1dImpl, 1>,
-                                        output_of<q::Conv2dImpl, torch::nn::Conv2dImpl, 2>,
-                                        output_of<q::Conv3dImpl, torch::nn::Conv3dImpl, 3>};
-  static constexpr OutputOf kFused[] = {output_of<f::ConvReLU1dImpl, torch::nn::Conv1dImpl, 1>,
-                                        output_of<f::ConvReLU2dImpl, torch::nn::Conv2dImpl, 2>,
-                                        output_of<f::ConvReLU3dImpl, torch::nn::Conv3dImpl, 3>};
-  static constexpr OutputOf kTransposed[] = {output_of<q::ConvTranspose1dImpl, torch::nn::ConvTranspose1dImpl, 1>,
-                                             output_of<q::ConvTranspose2dImpl, torch::nn::ConvTranspose2dImpl, 2>,
-                                             output_of<q::ConvTranspose3dImpl, torch::nn::ConvTranspose3dImpl, 3>};
+  static constexpr OutputOf kPlain[] = {output_of<q::Conv1dImpl, 1>, output_of<q::Conv2dImpl, 2>, output_of<q::Conv3dImpl, 3>};
+  static constexpr OutputOf kFused[] = {output_of<f::ConvReLU1dImpl, 1>, output_of<f::ConvReLU2dImpl, 2>,
+                                        output_of<f::ConvReLU3dImpl, 3>};
+  static constexpr OutputOf kTransposed[] = {output_of<q::ConvTranspose1dImpl, 1>, output_of<q::ConvTranspose2dImpl, 2>,
+                                             output_of<q::ConvTranspose3dImpl, 3>};
   const int64_t i = oracle.at("dimensions").toInt() - 1;
   return oracle.at("transposed").toBool() ? kTransposed[i] : oracle.at("relu").toBool() ? kFused[i] : kPlain[i];
 }
@@ -66,8 +62,9 @@ TEST(QuantizedConv, IsWithinAStepOfTorchAoAndMostlyEqual) {
   int64_t elements = 0, different = 0;
   for (const c10::IValue& item : answers.at("cases").toListRef()) {
     const Case oracle = item.toGenericDict();
-    const std::string which = c10::str(oracle.at("dimensions").toInt(), "d transposed ", oracle.at("transposed").toBool(), " options ",
-                                       oracle.at("options").toTensor(), " ", oracle.at("padding_mode").toStringRef());
+    const std::string which =
+        c10::str(oracle.at("dimensions").toInt(), "d transposed ", oracle.at("transposed").toBool(), " options ",
+                 oracle.at("options").toTensor(), " ", oracle.at("padding_mode").toStringRef());
     at::Tensor weight;
     const at::Tensor out = find_output_of(oracle)(oracle, &weight), expected = oracle.at("out").toTensor();
     ASSERT_TRUE(weight.equal(oracle.at("weight_int_repr").toTensor())) << which;
@@ -85,11 +82,15 @@ TEST(QuantizedConv, TakesTheScaleOfItsSlotsObserverAndComesBackFromItsState) {
   torch::manual_seed(1);
   nn::ConvTranspose2d up(torch::nn::ConvTranspose2dOptions(4, 6, 3).stride(2).groups(2));
   const QConfig qconfig = default_per_channel_qconfig;
-  EXPECT_NE(error_text([&] { nn::quantized::ConvTranspose2dImpl::from_float(*up, qconfig, "up"); }).find("up: has no activation_post_process"),
+  EXPECT_NE(error_text([&] {
+              nn::quantized::ConvTranspose2dImpl::from_float(*up, qconfig, "up");
+            }).find("up: has no activation_post_process"),
             std::string::npos);
   const auto observer = qconfig.activation();
   nn::as_slot(*up)->set_activation_post_process(observer);
-  EXPECT_NE(error_text([&] { nn::quantized::ConvTranspose2dImpl::from_float(*up, qconfig, "up"); }).find("up: its observer MinMaxObserver"),
+  EXPECT_NE(error_text([&] {
+              nn::quantized::ConvTranspose2dImpl::from_float(*up, qconfig, "up");
+            }).find("up: its observer MinMaxObserver"),
             std::string::npos);
   observer->forward(torch::tensor({-1.f, 3.f}));
   const auto module = nn::quantized::ConvTranspose2dImpl::from_float(*up, qconfig, "up");
@@ -97,11 +98,13 @@ TEST(QuantizedConv, TakesTheScaleOfItsSlotsObserverAndComesBackFromItsState) {
   const auto again = nn::quantized::ConvTranspose2dImpl::from_state(module->state_dict(), module->attributes(), "up");
   const at::Tensor x = quantize_per_tensor(torch::randn({1, 4, 5, 5}), 0.03, 128, quint8);
   EXPECT_TRUE(octet::int_repr(again->forward(x, std::nullopt)).equal(octet::int_repr(module->forward(x, std::nullopt))));
-  EXPECT_NE(error_text([&] { nn::quantized::Conv2dImpl::from_state(module->state_dict(), module->attributes(), "up"); })
-                .find("the attributes are those of a transposed convolution over 2 dimensions"),
+  EXPECT_NE(error_text([&] {
+              nn::quantized::Conv2dImpl::from_state(module->state_dict(), module->attributes(), "up");
+            }).find("the attributes are those of a transposed convolution over 2 dimensions"),
             std::string::npos);
   const std::vector<int64_t> other{12, 12};
-  EXPECT_NE(error_text([&] { module->forward(x, at::IntArrayRef(other)); }).find("got the output size [12, 12]"), std::string::npos);
+  EXPECT_NE(error_text([&] { module->forward(x, at::IntArrayRef(other)); }).find("got the output size [12, 12]"),
+            std::string::npos);
 }
 
 TEST(QuantizedConv, AddsAndRectifiesInOne) {

@@ -35,11 +35,7 @@ StateDict StaticLinear::state_dict() const {
   return state;
 }
 
-Attributes StaticLinear::attributes() const {
-  Attributes attributes;
-  output_.append_to(attributes);
-  return attributes;
-}
+Attributes StaticLinear::attributes() const { return output_.attributes(); }
 
 void StaticLinear::pretty_print(std::ostream& stream) const {
   stream << kind() << "(in_features=" << in_features() << ", out_features=" << out_features() << ", " << output_

@@ -7,6 +7,7 @@
 
 #include <nn/lstm_recurrence.h>
 #include <nn/state_parts.h>
+#include <tensor/quantizer_of_results.h>
 
 #include <ATen/ops/full.h>
 #include <ATen/ops/sigmoid.h>
@@ -19,14 +20,6 @@ namespace {
 
 using CellOutputs = std::array<OutputQParams, kCellParts.size()>;
 
-Quantizer quantizer_of(const OutputQParams& output) {
-  return Quantizer::per_tensor(output.scale, output.zero_point, output.dtype);
-}
-
-/// The ranges that ATen has for the results of sigmoid and tanh.
-Quantizer sigmoid_range(DType dtype) { return Quantizer::per_tensor(1.0 / 256, info(dtype).quant_min, dtype); }
-Quantizer tanh_range(DType dtype) { return Quantizer::per_tensor(2.0 / 256, info(dtype).quant_min + 128, dtype); }
-
 at::Tensor sigmoid_of(const at::Tensor& values) { return at::sigmoid(values); }
 at::Tensor tanh_of(const at::Tensor& values) { return at::tanh(values); }
 
@@ -37,9 +30,9 @@ class QuantizedCell {
       : igates_(std::move(igates)),
         hgates_(std::move(hgates)),
         outputs_(outputs),
-        sigmoid_(quantizer_of(output(CellPart::gates)), sigmoid_range(dtype()), sigmoid_of),
-        tanh_of_gate_(quantizer_of(output(CellPart::gates)), tanh_range(dtype()), tanh_of),
-        tanh_of_state_(quantizer_of(output(CellPart::fgate_cx_igate_cgate)), tanh_range(dtype()), tanh_of) {}
+        sigmoid_(output(CellPart::gates).quantizer(), zero_to_one(dtype()), sigmoid_of),
+        tanh_of_gate_(output(CellPart::gates).quantizer(), minus_one_to_one(dtype()), tanh_of),
+        tanh_of_state_(output(CellPart::fgate_cx_igate_cgate).quantizer(), minus_one_to_one(dtype()), tanh_of) {}
 
   const OutputQParams& output(CellPart part) const { return outputs_[static_cast<size_t>(part)]; }
   DType dtype() const { return output(CellPart::gates).dtype; }
@@ -49,9 +42,7 @@ class QuantizedCell {
     append_part(state, prefix + "igates.", igates_->state_dict());
     append_part(state, prefix + "hgates.", hgates_->state_dict());
     for (size_t part = static_cast<size_t>(CellPart::gates); part < kCellParts.size(); ++part) {
-      StateDict qparams;
-      outputs_[part].append_to(qparams);
-      append_part(state, prefix + kCellParts[part] + ".", qparams);
+      append_part(state, prefix + kCellParts[part] + ".", outputs_[part].state_dict());
     }
   }
 
@@ -101,11 +92,7 @@ struct LSTMImpl::Layers {
 
 std::shared_ptr<LSTMImpl> LSTMImpl::from_float(const torch::nn::LSTMImpl& module, const QConfig& qconfig,
                                                const std::string& path) {
-  const SlotBase* const slot = as_slot(module);
-  const auto observed = std::dynamic_pointer_cast<quantizable::LSTMImpl>(slot ? slot->implementation() : nullptr);
-  check(observed != nullptr, path,
-        ": has no observed form to take the scales of its parts from; call prepare() with a qconfig for ",
-        "it and calibrate before convert()");
+  const auto observed = observed_form_of<quantizable::LSTMImpl>(module, path);
   auto layers = std::make_shared<Layers>();
   layers->options = RecurrentOptions::from(module.options, path);
   const std::vector<at::Tensor> weights = module.all_weights();

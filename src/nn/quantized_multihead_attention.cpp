@@ -66,11 +66,7 @@ void check_shapes(const MultiheadAttentionImpl::Parts& parts, const std::string&
 
 std::shared_ptr<MultiheadAttentionImpl> MultiheadAttentionImpl::from_float(const torch::nn::MultiheadAttentionImpl& module,
                                                                            const QConfig& qconfig, const std::string& path) {
-  const SlotBase* const slot = as_slot(module);
-  const auto observed = std::dynamic_pointer_cast<quantizable::MultiheadAttentionImpl>(slot ? slot->implementation() : nullptr);
-  check(observed != nullptr, path,
-        ": has no observed form to take the scales of its parts from; call prepare() with a qconfig for ",
-        "it and calibrate before convert()");
+  const auto observed = observed_form_of<quantizable::MultiheadAttentionImpl>(module, path);
   auto parts = std::make_shared<Parts>();
   parts->num_heads = module.options.num_heads();
   parts->add_zero_attn = module.options.add_zero_attn();
@@ -149,9 +145,7 @@ StateDict MultiheadAttentionImpl::state_dict() const {
   for_each_projection(*parts_,
                       [&](const std::string& name, const auto& linear) { append_part(state, name + ".", linear->state_dict()); });
   for_each_stub(*parts_, [&](const std::string& name, const OutputQParams& output) {
-    StateDict qparams;
-    output.append_to(qparams);
-    append_part(state, name + ".", qparams);
+    append_part(state, name + ".", output.state_dict());
   });
   for_each_bias(*parts_, [&](const std::string& name, const at::Tensor& bias, const OutputQParams&) {
     if (bias.defined()) state.insert(name, octet::int_repr(bias));

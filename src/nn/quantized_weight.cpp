@@ -45,30 +45,38 @@ void check_float_weight(const at::Tensor& weight, const at::Tensor& bias, int64_
         ": got a bias of shape ", bias.defined() ? bias.sizes() : at::IntArrayRef(), ", expected [", channels, "]");
 }
 
+at::Tensor quantize_as_observed(const at::Tensor& values, const ObserverFactory& factory) {
+  const auto observer = factory();
+  observer->forward(values);
+  const auto [scale, zero_point] = observer->calculate_qparams();
+  const int64_t axis = observer->ch_axis() < 0 ? observer->ch_axis() + values.dim() : observer->ch_axis();
+  at::Tensor quantized = is_per_channel(observer->qscheme())
+                             ? quantize_per_channel(values, scale, zero_point, axis, observer->dtype())
+                             : quantize_per_tensor(values, scale, zero_point, observer->dtype());
+  octet::int_repr(quantized).clamp_(observer->quant_min(), observer->quant_max());
+  return quantized;
+}
+
 QuantizedWeight quantize_weight(const at::Tensor& weight, const QConfig& qconfig, const std::string& where) {
   check(static_cast<bool>(qconfig.weight), where, ": the qconfig ", qconfig,
         " observes no weight; use get_default_qconfig(\"x86\"), default_dynamic_qconfig or one like them");
   check(qconfig.weight.dtype() == qint8, where, ": got a weight observer of dtype ", qconfig.weight.dtype(), ", expected qint8");
-  const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
-  const auto observer = qconfig.weight();
-  observer->forward(values);
-  const QParams qparams = observer->calculate_qparams();
-  const bool per_channel = is_per_channel(observer->qscheme());
-  check(!per_channel || observer->ch_axis() == 0, where, ": got a weight observer for channel axis ", observer->ch_axis(),
-        ", expected 0, the output channels");
-  const at::Tensor quantized =
-      per_channel ? quantize_per_channel(values, qparams.scale, qparams.zero_point, 0, qint8)
-                  : quantize_per_tensor(values, qparams.scale.item<double>(), qparams.zero_point.item<int64_t>(), qint8);
-  return make(octet::int_repr(quantized).clamp_(observer->quant_min(), observer->quant_max()), qparams.scale, qparams.zero_point);
+  const QuantizationTarget& target = qconfig.weight.target();
+  check(!is_per_channel(target.qscheme) || target.ch_axis == 0, where, ": got a weight observer for channel axis ",
+        target.ch_axis, ", expected 0, the output channels");
+  const at::Tensor quantized = quantize_as_observed(weight.detach().to(at::kFloat).contiguous(), qconfig.weight);
+  const Quantizer& own = quantizer(quantized);
+  return own.is_per_channel() ? make(octet::int_repr(quantized), own.scales, own.zero_points)
+                              : make(octet::int_repr(quantized), at::tensor({own.scale}), at::tensor({own.zero_point}));
 }
 
-QuantizedWeight quantized_weight_from(const at::Tensor& integers, int64_t channels, const StateDict& state, const std::string& name,
-                                      const std::string& where) {
+QuantizedWeight quantized_weight_from(const at::Tensor& integers, int64_t channels, const StateDict& state,
+                                      const std::string& name, const std::string& where) {
   const auto qparams = [&](const char* suffix, at::ScalarType dtype) {
     const at::Tensor* const found = state.find(name + suffix);
     check(found != nullptr, where, ": the tensor \"", name, suffix, "\" is missing");
-    check(found->scalar_type() == dtype && found->dim() == 1 && (found->numel() == 1 || found->numel() == channels), where, ": \"",
-          name, suffix, "\" is a ", found->scalar_type(), " tensor of shape ", found->sizes(), ", expected ", dtype,
+    check(found->scalar_type() == dtype && found->dim() == 1 && (found->numel() == 1 || found->numel() == channels), where,
+          ": \"", name, suffix, "\" is a ", found->scalar_type(), " tensor of shape ", found->sizes(), ", expected ", dtype,
           " of shape [1] or [", channels, "]");
     return *found;
   };
@@ -98,11 +106,6 @@ at::Tensor bias_from(const StateDict& state, const std::string& name, int64_t ch
 
 at::Tensor float_bias(const at::Tensor& bias) {
   return bias.defined() ? bias.detach().to(at::kFloat).contiguous().clone() : at::Tensor();
-}
-
-UnsignedIntegers as_unsigned(const at::Tensor& integers) {
-  if (integers.scalar_type() == at::kByte) return {integers, 0};
-  return {integers.view(at::kByte).bitwise_xor(0x80), 128};
 }
 
 }  // namespace octet::nn

@@ -1,4 +1,4 @@
-// What Linear and the convolutions have in common about their weights and their inputs.
+// What modules with quantized weights have in common.
 #pragma once
 
 #include <octet/nn/implementation.h>
@@ -24,6 +24,9 @@ struct QuantizedWeight {
 /// @throws Error for a weight that is not floating point, not on the CPU or not finite, and for a bias that is not [channels]
 void check_float_weight(const at::Tensor& weight, const at::Tensor& bias, int64_t channels, const std::string& where);
 
+/// The values as a new observer, which sees them, asks: per tensor or per channel along its axis, within its range of integers.
+at::Tensor quantize_as_observed(const at::Tensor& values, const ObserverFactory& factory);
+
 /// The weight as its observer asks: qint8, per tensor or per channel along dimension 0, within the observer's range of integers.
 /// @param weight  checked by check_float_weight
 /// @throws Error for another dtype or axis of the observer, and for a qconfig without one
@@ -31,8 +34,8 @@ QuantizedWeight quantize_weight(const at::Tensor& weight, const QConfig& qconfig
 
 /// From its integers and the tensors `<name>_scale` (float32, [1] or [channels]) and `<name>_zero_point` (int32, alike).
 /// @throws Error that names what is missing, or of a wrong dtype, shape or value
-QuantizedWeight quantized_weight_from(const at::Tensor& integers, int64_t channels, const StateDict& state, const std::string& name,
-                                      const std::string& where);
+QuantizedWeight quantized_weight_from(const at::Tensor& integers, int64_t channels, const StateDict& state,
+                                      const std::string& name, const std::string& where);
 
 /// Adds `<name>_scale` and `<name>_zero_point`.
 void append_qparams(StateDict& state, const std::string& name, const std::vector<float>& scale,
@@ -43,12 +46,5 @@ at::Tensor bias_from(const StateDict& state, const std::string& name, int64_t ch
 
 /// A float32 copy of a bias; undefined if that is.
 at::Tensor float_bias(const at::Tensor& bias);
-
-/// The integers of a quint8 or qint8 tensor as the kernels take them: unsigned, `offset` greater than they were.
-struct UnsignedIntegers {
-  at::Tensor values;
-  int32_t offset;
-};
-UnsignedIntegers as_unsigned(const at::Tensor& integers);
 
 }  // namespace octet::nn

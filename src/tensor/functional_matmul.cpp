@@ -10,7 +10,6 @@
 #include <tensor/operands.h>
 
 #include <ATen/ExpandUtils.h>
-#include <ATen/ops/bitwise_xor.h>
 #include <ATen/ops/empty.h>
 
 #include <vector>
@@ -20,20 +19,16 @@ namespace {
 
 constexpr std::string_view kName = "quantized_matmul";
 
-// An operand in the sign that gemm() wants; its zero point moves along. Integers of the other sign differ by 128, which is one
-// bit.
+// An operand in the sign that gemm() wants; its zero point moves along.
 struct Operand {
   at::Tensor integers;
   float scale;
   int32_t zero_point;
 
-  Operand(const at::Tensor& tensor, at::ScalarType wanted)
-      : integers(octet::int_repr(tensor)),
-        scale(static_cast<float>(quantizer(tensor).scale)),
-        zero_point(static_cast<int32_t>(quantizer(tensor).zero_point)) {
-    if (integers.scalar_type() == wanted) return;
-    zero_point += wanted == at::kByte ? 128 : -128;
-    integers = at::bitwise_xor(integers.view(at::kByte), 0x80).view(wanted);
+  Operand(const at::Tensor& tensor, at::ScalarType wanted) : scale(static_cast<float>(quantizer(tensor).scale)) {
+    const ShiftedIntegers shifted = stored_as(octet::int_repr(tensor), wanted);
+    integers = shifted.values;
+    zero_point = static_cast<int32_t>(quantizer(tensor).zero_point) + shifted.offset;
   }
 };
 

@@ -171,4 +171,9 @@ int64_t quantize_value(double value, const Quantizer& quantizer) {
   return clamp_to_integer<int64_t>(rounded, info(quantizer.dtype));
 }
 
+ShiftedIntegers stored_as(const at::Tensor& integers, at::ScalarType storage) {
+  if (integers.scalar_type() == storage) return {integers, 0};
+  return {integers.view(at::kByte).bitwise_xor(0x80).view(storage), storage == at::kByte ? 128 : -128};  // 128 is that one bit
+}
+
 }  // namespace octet

@@ -24,6 +24,15 @@ int64_t quantize_value(double value, const Quantizer& quantizer);
 /// How many bytes n integers of 2 or 4 bits take.
 constexpr int64_t packed_size(int64_t n, int bits) { return (n * bits + 7) / 8; }
 
+/// 8-bit integers stored as the other sign or as they are: `offset` greater than they were. What the GEMM takes.
+struct ShiftedIntegers {
+  at::Tensor values;
+  int32_t offset;  ///< 128, -128 or 0
+};
+
+/// @param storage  at::kByte or at::kChar
+ShiftedIntegers stored_as(const at::Tensor& integers, at::ScalarType storage);
+
 /// Calls body.template operator()<T>() with the C++ type that stores the dtype.
 template <class Body>
 auto with_integer_type(DType dtype, const Body& body) {

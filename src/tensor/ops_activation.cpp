@@ -22,9 +22,8 @@ void check_bytes(OpCall& call) {
 void softmax(OpCall& call) {
   check_bytes(call);
   if (call.argument("half_to_float").toBool()) refuse("it has no conversion from half");
-  const DType dtype = call.quantizer().dtype;
-  const at::Tensor probabilities = softmax_values(call.quantized(), call.argument("dim").toInt());
-  call.answer(quantize_per_tensor(probabilities, 1.0 / 256, info(dtype).quant_min, dtype));
+  const Quantizer to = zero_to_one(call.quantizer().dtype);
+  call.answer(octet::quantize(softmax_values(call.quantized(), call.argument("dim").toInt()), to));
 }
 
 // The scale and zero point are those of all results that the argument's 256 integers can have.

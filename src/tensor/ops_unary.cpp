@@ -21,14 +21,13 @@ enum class Range : uint8_t {
 };
 
 Quantizer quantizer_for(const Quantizer& own, Range range, const at::Tensor& finite_results) {
-  const DTypeInfo& integers = info(own.dtype);
   switch (range) {
     case Range::same:
       return own;
     case Range::zero_to_one:
-      return Quantizer::per_tensor(1.0 / 256, integers.quant_min, own.dtype);
+      return zero_to_one(own.dtype);
     case Range::minus_one_to_one:
-      return Quantizer::per_tensor(2.0 / 256, (integers.quant_min + integers.quant_max + 1) / 2, own.dtype);
+      return minus_one_to_one(own.dtype);
     case Range::of_the_results:
       return quantizer_of_results(finite_results, own.dtype);
   }

@@ -4,6 +4,12 @@
 
 namespace octet {
 
+Quantizer zero_to_one(DType dtype) { return Quantizer::per_tensor(1.0 / 256, info(dtype).quant_min, dtype); }
+
+Quantizer minus_one_to_one(DType dtype) {
+  return Quantizer::per_tensor(2.0 / 256, (info(dtype).quant_min + info(dtype).quant_max + 1) / 2, dtype);
+}
+
 Quantizer quantizer_of_results(const at::Tensor& values, DType dtype) {
   const DTypeInfo& range = info(dtype);
   const auto [scale, zero_point] =

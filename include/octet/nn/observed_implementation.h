@@ -61,4 +61,16 @@ class ObservedImplementation : public FloatImplementation<Signature> {
   }
 };
 
+/// The observed form, of class Observed, that computes in the slot which `module` is.
+/// @throws Error if there is none
+template <class Observed>
+std::shared_ptr<Observed> observed_form_of(const torch::nn::Module& module, const std::string& path) {
+  const SlotBase* const slot = as_slot(module);
+  auto observed = std::dynamic_pointer_cast<Observed>(slot ? slot->implementation() : nullptr);
+  check(observed != nullptr, path,
+        ": has no observed form to take the scales of its parts from; call prepare() with a qconfig for ",
+        "it and calibrate before convert()");
+  return observed;
+}
+
 }  // namespace octet::nn

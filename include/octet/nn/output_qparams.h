@@ -5,6 +5,7 @@
 #include <octet/observe/observer.h>
 #include <octet/tensor/dtype.h>
 #include <octet/tensor/qparams.h>
+#include <octet/tensor/quantizer.h>
 
 #include <string>
 
@@ -35,6 +36,12 @@ struct OutputQParams {
   void append_to(StateDict& state) const;
   void append_to(Attributes& attributes) const;
   static OutputQParams from(const StateDict& state, const Attributes& attributes, const std::string& path);
+
+  /// The same alone, for what has no other state.
+  StateDict state_dict() const;
+  Attributes attributes() const;
+
+  Quantizer quantizer() const { return Quantizer::per_tensor(scale, zero_point, dtype); }
 
   /// As the kernels take them.
   kernels::AffineQParams affine() const {
