@@ -36,4 +36,12 @@ std::string format_layers(const std::vector<LayerSqnr>& layers) {
   return align(lines);
 }
 
+void show_layers(const std::string& variant, const std::vector<LayerSqnr>& layers) {
+  fmt::print("\nLayer by layer ({}):\n\n{}", variant, format_layers(layers));
+}
+
+void show_forms(const ResultTable& table) {
+  fmt::print("\nOne image at a time, threads: {}; fp32 with its batch norms folded\n\n{}", at::get_num_threads(), table.format());
+}
+
 }  // namespace demo

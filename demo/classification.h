@@ -3,6 +3,7 @@
 
 #include "comparison.h"
 #include "inputs.h"
+#include "result_table.h"
 #include "static_quantization.h"
 
 #include <cstdint>
@@ -37,5 +38,19 @@ std::vector<Classification> classify(const std::vector<Form<Model>>& forms, cons
 
 /// A line for each module: its path, its class, and the SQNR of its output.
 std::string format_layers(const std::vector<LayerSqnr>& layers);
+void show_layers(const std::string& variant, const std::vector<LayerSqnr>& layers);
+
+/// Prints what was measured of the forms.
+void show_forms(const ResultTable& table);
+
+/// Prints the SQNR of each module of the second form, against the first, which is float.
+template <class Model>
+void show_layers(std::vector<Form<Model>>& forms, const torch::Tensor& images) {
+  const torch::NoGradGuard no_grad;
+  show_layers(forms[1].variant, layer_sqnr(*forms[0].net, *forms[1].net, [&] {
+                forms[0].net->forward(images);
+                forms[1].net->forward(images);
+              }));
+}
 
 }  // namespace demo

@@ -150,13 +150,8 @@ ResultTable run_imagenet(const ImagenetArguments& arguments) {
               {result.agreement.top1(), result.agreement.top5(), weight_bytes(*forms[i].net), result.ms_per_image,
                results.front().ms_per_image / result.ms_per_image, result.agreement.sqnr_db()});
   }
-  fmt::print("\nOne image at a time, threads: {}; fp32 with its batch norms folded\n\n{}", at::get_num_threads(), table.format());
-
-  const torch::NoGradGuard no_grad;
-  fmt::print("\nLayer by layer ({}):\n\n{}", forms[1].variant, format_layers(layer_sqnr(*net, *forms[1].net, [&] {
-               net->forward(others.get(0));
-               forms[1].net->forward(others.get(0));
-             })));
+  show_forms(table);
+  show_layers(forms, others.get(0));
   show_differences(forms[1].variant, results[0], results[1], &images[calibration], names);
   return table;
 }

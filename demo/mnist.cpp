@@ -51,16 +51,12 @@ ResultTable run_mnist(const std::filesystem::path& data) {
               {accuracy(result.classes, digits.test.labels), result.agreement.top1(), weight_bytes(*forms[i].net),
                result.ms_per_image, results.front().ms_per_image / result.ms_per_image, result.agreement.sqnr_db()});
   }
-  fmt::print("\nOne image at a time, threads: {}; fp32 with its batch norms folded\n\n{}", at::get_num_threads(), table.format());
+  show_forms(table);
   fmt::print("\nKullback-Leibler calibration (kl) clips hard where one value is frequent, as in black margins.\n");
 
+  show_layers(forms, digits.test.images);
   const torch::NoGradGuard no_grad;
-  MnistNet quantized = forms[1].net;
-  fmt::print("\nLayer by layer ({}):\n\n{}", forms[1].variant, format_layers(layer_sqnr(*net, *quantized, [&] {
-               net->forward(digits.test.images);
-               quantized->forward(digits.test.images);
-             })));
-  show_round_trip(quantized, data / "mnist_int8.safetensors", [&](MnistNet saved, MnistNet loaded) {
+  show_round_trip(forms[1].net, data / "mnist_int8.safetensors", [&](MnistNet saved, MnistNet loaded) {
     return loaded->forward(digits.test.images).equal(saved->forward(digits.test.images));
   });
   return table;
