@@ -3,6 +3,7 @@
 
 #include <octet/kernels/convolution.h>
 #include <octet/kernels/elementwise.h>
+#include <octet/kernels/fake_quantize.h>
 #include <octet/kernels/gemm.h>
 #include <octet/kernels/half.h>
 #include <octet/kernels/isa.h>
@@ -134,6 +135,29 @@ void bench_values(benchmark::State& state, Isa isa, const Kernel& kernel) {
   count_rate(state, "values/s", kValues);
 }
 
+constexpr int64_t kActivations = 1 << 20;  // a training batch's: more than the inner caches hold
+
+/// Bytes a second that are read and written, beside the mask, which is a thirty-second part of the floats.
+void bench_fake_quantize(benchmark::State& state, Isa isa, bool backward) {
+  const ScopedIsa forced(isa);
+  const ChannelLayout layout{.inner = kActivations};
+  const float scale = 0.04f;
+  const int32_t zero_point = 128;
+  std::vector<float> x(kActivations), out(kActivations);
+  for (int64_t i = 0; i < kActivations; ++i) x[i] = static_cast<float>(i % 1500) * 0.01f - 7.5f;
+  std::vector<uint8_t> mask(layout.mask_bytes());
+  fake_quantize(x.data(), layout, {&scale, &zero_point}, out.data(), mask.data());
+  for (auto _ : state) {
+    if (backward) {
+      fake_quantize_backward(x.data(), layout, mask.data(), out.data());
+    } else {
+      fake_quantize(x.data(), layout, {&scale, &zero_point}, out.data(), mask.data());
+    }
+    benchmark::ClobberMemory();
+  }
+  count_rate(state, "B/s", 2 * kActivations * static_cast<int64_t>(sizeof(float)));
+}
+
 std::string name_of(std::string what, const Shape& shape) {
   for (const int64_t size : {shape.m, shape.n, shape.k}) what.append("/").append(std::to_string(size));
   return what;
@@ -163,6 +187,8 @@ void register_benchmarks(Isa isa) {
   add("quantize", [=](benchmark::State& state) {
     bench_values(state, isa, [](const float* x) { quantize(x, kValues, {.scale = 0.04f, .zero_point = 128}, q.data()); });
   });
+  add("fake_quantize", [=](benchmark::State& state) { bench_fake_quantize(state, isa, /*backward=*/false); });
+  add("fake_quantize_backward", [=](benchmark::State& state) { bench_fake_quantize(state, isa, /*backward=*/true); });
   add("sigmoid",
       [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { sigmoid(x, kValues, y.data()); }); });
   add("tanh", [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { tanh(x, kValues, y.data()); }); });

@@ -60,6 +60,14 @@ struct QuantizeArgs {
   int32_t quant_max;
 };
 
+/// Of one channel. The bounds are those of the integers without the zero point.
+struct FakeQuantizeArgs {
+  float inverse_scale;
+  float low;
+  float high;
+  float scale;
+};
+
 /// Where requantized sums go, and what is added to them before.
 struct RequantizeArgs {
   QuantizeArgs quantize;  ///< relu is in its quant_min
@@ -170,6 +178,10 @@ struct KernelTable {
   int32_t (*quantize)(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q);
   void (*dequantize_u8)(const uint8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
   void (*dequantize_s8)(const int8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
+  /// `out = clamp(nearbyint(x * inverse_scale), low, high) * scale`; mask: a bit for each element, whether it was not clamped.
+  void (*fake_quantize)(const float* x, int64_t n, const FakeQuantizeArgs& args, float* out, uint8_t* mask);
+  void (*fake_quantize_with_mask)(const float* x, int64_t n, const FakeQuantizeArgs& args, float* out, uint8_t* mask);
+  void (*keep_where_set)(const float* x, const uint8_t* mask, int64_t n, float* out);
   void (*add_u8)(const uint8_t* a, const uint8_t* b, int64_t n, const BinaryArgs& args, uint8_t* out);
   void (*add_s8)(const int8_t* a, const int8_t* b, int64_t n, const BinaryArgs& args, int8_t* out);
   void (*multiply_u8)(const uint8_t* a, const uint8_t* b, int64_t n, const BinaryArgs& args, uint8_t* out);

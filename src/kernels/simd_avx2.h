@@ -90,6 +90,7 @@ struct Avx2Simd {
   }
   static Float select_less(Float a, Float b, Float x, Float y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
   static Int round(Float a) { return _mm256_cvtps_epi32(a); }
+  static Float nearest(Float a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static Float to_float(Int a) { return _mm256_cvtepi32_ps(a); }
   static Float power_of_two(Int a) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(a, _mm256_set1_epi32(127)), 23));
@@ -120,6 +121,14 @@ struct Avx2Simd {
   static Int is_nan(Float a) { return _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)); }
   static Int bit_or(Int a, Int b) { return _mm256_or_si256(a, b); }
   static bool any(Int a) { return !_mm256_testz_si256(a, a); }
+  static uint32_t equal_bits(Float a, Float b) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ)));
+  }
+  static Float where_set(uint32_t bits, Float a) {
+    const __m256i bit_of_lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i set = _mm256_and_si256(_mm256_set1_epi32(static_cast<int32_t>(bits)), bit_of_lane);
+    return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, bit_of_lane)));
+  }
 
   static float sum16(const Float (&parts)[2]) {
     const __m256 s8 = _mm256_add_ps(parts[0], parts[1]);

@@ -4,6 +4,7 @@
 #include "kernels/depthwise_impl.h"
 #include "kernels/elementwise_impl.h"
 #include "kernels/embedding_impl.h"
+#include "kernels/fake_quantize_impl.h"
 #include "kernels/gemm_finish_impl.h"
 #include "kernels/half_impl.h"
 #include "kernels/kernel_table.h"
@@ -28,6 +29,9 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .quantize = quantize<Simd>,
       .dequantize_u8 = dequantize<Simd, uint8_t>,
       .dequantize_s8 = dequantize<Simd, int8_t>,
+      .fake_quantize = fake_quantize<Simd, false>,
+      .fake_quantize_with_mask = fake_quantize<Simd, true>,
+      .keep_where_set = keep_where_set<Simd>,
       .add_u8 = add_pairs<Simd, uint8_t>,
       .add_s8 = add_pairs<Simd, int8_t>,
       .multiply_u8 = multiply_pairs<Simd, uint8_t>,

@@ -10,9 +10,10 @@ struct FirstLanes {
   int64_t count;  ///< 1 .. Simd::kLanes - 1
 };
 
-/// Calls `body(i, lanes)` for each vector of a range of n elements, the last of which may be a part of one.
+/// Calls `body(i, lanes)` for each vector of a range of n elements, the last of which may be a part of one. Inlined always: else
+/// the body would load its constants anew for each vector.
 template <class Simd, class Body>
-void for_each_vector(int64_t n, const Body& body) {
+[[gnu::always_inline]] inline void for_each_vector(int64_t n, const Body& body) {
   int64_t i = 0;
   for (; i + Simd::kLanes <= n; i += Simd::kLanes) body(i, AllLanes{});
   if constexpr (Simd::kLanes > 1) {

@@ -58,6 +58,8 @@ struct ScalarSimd {
   static Float select_less(Float a, Float b, Float x, Float y) { return a < b ? x : y; }
   /// Half to even; |a| < 2^31.
   static Int round(Float a) { return static_cast<int32_t>(std::nearbyint(a)); }
+  /// Half to even, as a float: of any magnitude, with the sign of a.
+  static Float nearest(Float a) { return std::nearbyint(a); }
   static Float to_float(Int a) { return static_cast<float>(a); }
   /// 2^a for -126 <= a <= 127.
   static Float power_of_two(Int a) { return std::bit_cast<float>((a + 127) << 23); }
@@ -78,6 +80,10 @@ struct ScalarSimd {
   static Int is_nan(Float a) { return a != a ? -1 : 0; }
   static Int bit_or(Int a, Int b) { return a | b; }
   static bool any(Int a) { return a != 0; }
+  /// A bit for each lane, the first lane's the lowest: whether a equals b. NaN equals nothing.
+  static uint32_t equal_bits(Float a, Float b) { return a == b ? 1 : 0; }
+  /// a in the lanes whose bit is set, +0 in the others.
+  static Float where_set(uint32_t bits, Float a) { return bits & 1 ? a : 0.0f; }
 
   /// Sum of 16 floats that lie in consecutive vectors: l and l + 8 first, then l and l + 4, + 2, + 1.
   static float sum16(const Float (&parts)[16]) {
