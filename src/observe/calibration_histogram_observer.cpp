@@ -39,7 +39,7 @@ at::Tensor CalibrationHistogramObserver::forward(const at::Tensor& x) {
   const auto [seen_min, seen_max] = finite_range(values);
   if (seen_min.item<float>() > seen_max.item<float>()) return x;  // all were to be ignored
 
-  widen_bins_for(std::max(std::fabs(seen_min.item<double>()), std::fabs(seen_max.item<double>())));
+  widen_bins_to(exponent_for(std::max(std::fabs(seen_min.item<double>()), std::fabs(seen_max.item<double>()))));
   const double bins_per_unit = 1 / bin_width();
   const auto* value = values.const_data_ptr<float>();
   auto* zero = histogram_.mutable_data_ptr<int64_t>() + bins();
@@ -53,18 +53,38 @@ at::Tensor CalibrationHistogramObserver::forward(const at::Tensor& x) {
   return x;
 }
 
-void CalibrationHistogramObserver::widen_bins_for(double magnitude) {
-  auto& exponent = *bin_exponent_.mutable_data_ptr<int64_t>();
-  const int64_t old_exponent = exponent;
-  while (static_cast<double>(bins()) * bin_width() <= magnitude) ++exponent;
-  const int64_t shift = std::min<int64_t>(exponent - old_exponent, 62);
+int64_t CalibrationHistogramObserver::exponent_for(double magnitude) const {
+  auto exponent = bin_exponent_.item<int64_t>();
+  while (std::ldexp(static_cast<double>(bins()), static_cast<int>(exponent)) <= magnitude) ++exponent;
+  return exponent;
+}
+
+void CalibrationHistogramObserver::widen_bins_to(int64_t exponent) {
+  const int64_t shift = std::min<int64_t>(exponent - bin_exponent_.item<int64_t>(), 62);
   if (shift == 0) return;
+  bin_exponent_.fill_(exponent);
   auto* zero = histogram_.mutable_data_ptr<int64_t>() + bins();
   for (int64_t bin = 1; bin < bins(); ++bin) {  // each moves towards zero, or stays if it is there already
     const int64_t target = bin >> shift;
     zero[target] += std::exchange(zero[bin], 0);
     zero[-1 - target] += std::exchange(zero[-1 - bin], 0);
   }
+}
+
+void CalibrationHistogramObserver::reduce_over_ranks(RankReduction& reduction) {
+  const at::NoGradGuard no_grad;
+  at::Tensor min = min_val_.clone();
+  at::Tensor max = max_val_.clone();
+  at::Tensor exponent = bin_exponent_.clone();
+  reduction.min(min);
+  reduction.max(max);
+  reduction.max(exponent);
+  widen_bins_to(exponent.item<int64_t>());
+  at::Tensor counts = histogram_.clone();
+  reduction.sum(counts);
+  histogram_.copy_(counts);
+  min_val_.copy_(min);
+  max_val_.copy_(max);
 }
 
 std::vector<int64_t> CalibrationHistogramObserver::magnitude_counts() const {

@@ -14,6 +14,7 @@
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 #include <c10/util/generic_math.h>
 
 #include <algorithm>
@@ -63,14 +64,34 @@ at::Tensor HistogramObserver::forward(const at::Tensor& x) {
 
   const at::Tensor new_min = at::minimum(min_val_, seen_min);
   const at::Tensor new_max = at::maximum(max_val_, seen_max);
-  check(std::isfinite((new_max - new_min).to(at::kFloat).item<float>()), name(), ": values from ", new_min.item<double>(), " to ",
-        new_max.item<double>(), " are too far apart for float32 to hold the width of that range; look for outliers in the input");
+  check_width(new_min, new_max);
   at::Tensor counts = histogram_of(values, options().bins(), new_min.item(), new_max.item());
   if (is_calibrated()) counts = counts + moved_histogram(new_min, new_max);
   histogram_.copy_(counts);
   min_val_.copy_(new_min);
   max_val_.copy_(new_max);
   return x;
+}
+
+void HistogramObserver::reduce_over_ranks(RankReduction& reduction) {
+  const at::NoGradGuard no_grad;
+  at::Tensor min = min_val_.clone();
+  at::Tensor max = max_val_.clone();
+  reduction.min(min);
+  reduction.max(max);
+  if (min.item<float>() > max.item<float>()) return;  // no process has seen anything
+  check_width(min, max);
+  at::Tensor counts = is_calibrated() ? moved_histogram(min, max).to(at::kFloat, /*non_blocking=*/false, /*copy=*/true)
+                                      : at::zeros_like(histogram_);
+  reduction.sum(counts);
+  histogram_.copy_(counts);
+  min_val_.copy_(min);
+  max_val_.copy_(max);
+}
+
+void HistogramObserver::check_width(const at::Tensor& min, const at::Tensor& max) const {
+  check(std::isfinite((max - min).to(at::kFloat).item<float>()), name(), ": values from ", min.item<double>(), " to ",
+        max.item<double>(), " are too far apart for float32 to hold the width of that range; look for outliers in the input");
 }
 
 at::Tensor HistogramObserver::moved_histogram(const at::Tensor& new_min, const at::Tensor& new_max) const {

@@ -3,10 +3,9 @@
 #include <observe/arguments.h>
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/maximum.h>
-#include <ATen/ops/minimum.h>
-#include <ATen/ops/where.h>
+#include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace octet {
@@ -43,20 +42,57 @@ at::Tensor MinMaxObserverBase::forward(const at::Tensor& x) {
     min_val_.resize_(seen.min.sizes()).fill_(std::numeric_limits<float>::infinity());
     max_val_.resize_(seen.max.sizes()).fill_(-std::numeric_limits<float>::infinity());
   }
-  if (!averaging_constant_) {
-    min_val_.copy_(at::minimum(seen.min, min_val_));
-    max_val_.copy_(at::maximum(seen.max, max_val_));
-    return x;
-  }
-  const at::Tensor is_first = min_val_ > max_val_;
-  const at::Tensor is_nothing = seen.min > seen.max;
-  const auto moved = [&](const at::Tensor& from, const at::Tensor& to) {
-    const at::Tensor average = from + *averaging_constant_ * (to - from);
-    return at::where(is_first, to, at::where(is_nothing, from, average));
-  };
-  min_val_.copy_(moved(min_val_, seen.min));
-  max_val_.copy_(moved(max_val_, seen.max));
+  widen_or_move_to(seen);
   return x;
+}
+
+// A few numbers, in plain code: operators on tensors would take longer than all the elements of a small layer's input.
+void MinMaxObserverBase::widen_or_move_to(const Range& seen) {
+  const Range own{min_val_.cpu(), max_val_.cpu()}, other{seen.min.cpu(), seen.max.cpu()};  // the same tensors, on the CPU
+  auto *min = own.min.mutable_data_ptr<float>(), *max = own.max.mutable_data_ptr<float>();
+  const auto *seen_min = other.min.const_data_ptr<float>(), *seen_max = other.max.const_data_ptr<float>();
+  const auto c = static_cast<float>(averaging_constant_.value_or(0));
+  for (int64_t i = 0; i < own.min.numel(); ++i) {
+    if (seen_min[i] > seen_max[i]) continue;  // nothing finite
+    if (!averaging_constant_ || min[i] > max[i]) {
+      min[i] = std::min(min[i], seen_min[i]);
+      max[i] = std::max(max[i], seen_max[i]);
+    } else {
+      min[i] += c * (seen_min[i] - min[i]);
+      max[i] += c * (seen_max[i] - max[i]);
+    }
+  }
+  min_val_.copy_(own.min);
+  max_val_.copy_(own.max);
+}
+
+int64_t MinMaxObserverBase::agreed_channels(RankReduction& reduction) const {
+  const int64_t channels = min_val_.numel();
+  const int64_t negated = channels > 0 ? -channels : std::numeric_limits<int64_t>::min();
+  at::Tensor extremes = at::tensor({channels, negated}, min_val_.options().dtype(at::kLong));
+  reduction.max(extremes);
+  const int64_t most = extremes[0].item<int64_t>();
+  const int64_t fewest = -extremes[1].item<int64_t>();
+  check(most == 0 || fewest == most, name(), ": the processes saw inputs of ", fewest, " to ", most, " channels, this one of ",
+        channels, "; all of them must run the same model on inputs of the same kind");
+  return most;
+}
+
+void MinMaxObserverBase::reduce_over_ranks(RankReduction& reduction) {
+  const at::NoGradGuard no_grad;
+  Range range{min_val_.clone(), max_val_.clone()};
+  if (is_per_channel(qscheme())) {
+    const int64_t channels = agreed_channels(reduction);
+    if (channels == 0) return;  // no process has seen anything
+    if (range.min.numel() == 0) {
+      range.min.resize_({channels}).fill_(std::numeric_limits<float>::infinity());
+      range.max.resize_({channels}).fill_(-std::numeric_limits<float>::infinity());
+    }
+  }
+  reduction.min(range.min);
+  reduction.max(range.max);
+  min_val_.resize_(range.min.sizes()).copy_(range.min);
+  max_val_.resize_(range.max.sizes()).copy_(range.max);
 }
 
 QParams MinMaxObserverBase::calculate_qparams() const { return qparams_for({min_val_, max_val_}); }

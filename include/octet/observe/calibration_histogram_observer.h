@@ -24,6 +24,9 @@ class CalibrationHistogramObserver : public UniformQuantizationObserverBase {
   QParams calculate_qparams() const override;
   void reset_min_max_vals() override;
 
+  /// The widest of the processes' bins, and the sums of the counts in them: exactly what one process would have counted.
+  void reduce_over_ranks(RankReduction& reduction) override;
+
   const at::Tensor& histogram() const { return histogram_; }
   double bin_width() const;
 
@@ -49,7 +52,8 @@ class CalibrationHistogramObserver : public UniformQuantizationObserverBase {
   std::vector<int64_t> magnitude_counts() const;
 
  private:
-  void widen_bins_for(double magnitude);
+  int64_t exponent_for(double magnitude) const;
+  void widen_bins_to(int64_t exponent);
 
   at::Tensor histogram_;
   at::Tensor bin_exponent_;

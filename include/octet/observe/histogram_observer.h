@@ -39,9 +39,14 @@ class HistogramObserver : public ObserverOf<HistogramObserver, HistogramObserver
   QParams calculate_qparams() const override;
   void reset_min_max_vals() override;
 
+  /// Every process moves its counts into the range of what all of them saw, as for an input that widens it; then they are summed.
+  /// @throws Error, in all processes, if that range is too wide for float32
+  void reduce_over_ranks(RankReduction& reduction) override;
+
   const at::Tensor& histogram() const { return histogram_; }
 
  private:
+  void check_width(const at::Tensor& min, const at::Tensor& max) const;
   at::Tensor moved_histogram(const at::Tensor& new_min, const at::Tensor& new_max) const;
   Range search_range() const;
   double quantization_error(int64_t first_bin, int64_t last_bin) const;

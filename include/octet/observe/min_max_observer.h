@@ -15,6 +15,10 @@ class MinMaxObserverBase : public UniformQuantizationObserverBase {
   at::Tensor forward(const at::Tensor& x) override;
   QParams calculate_qparams() const override;
 
+  /// The lowest minimum and the highest maximum of all processes; for moving averages too, which then is no longer one.
+  /// @throws Error, in all processes, if they saw different numbers of channels
+  void reduce_over_ranks(RankReduction& reduction) override;
+
   /// Null where the extremes are kept.
   std::optional<double> averaging_constant() const { return averaging_constant_; }
 
@@ -24,6 +28,8 @@ class MinMaxObserverBase : public UniformQuantizationObserverBase {
 
  private:
   at::Tensor channels_as_rows(const at::Tensor& x) const;
+  void widen_or_move_to(const Range& seen);
+  int64_t agreed_channels(RankReduction& reduction) const;
 
   std::optional<double> averaging_constant_;
 };
