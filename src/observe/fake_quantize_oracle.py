@@ -25,6 +25,13 @@ FACTORIES = {
     "fused affine channels": fq.FusedMovingAvgObsFakeQuantize.with_args(
         observer=fq.MovingAveragePerChannelMinMaxObserver, quant_min=-128, quant_max=127, dtype=torch.qint8,
         qscheme=torch.per_channel_affine, averaging_constant=0.5),
+    "fused reduced range": fq.FusedMovingAvgObsFakeQuantize.with_args(
+        observer=fq.MovingAverageMinMaxObserver, quant_min=0, quant_max=255, reduce_range=True),
+    "fused two bits": fq.FusedMovingAvgObsFakeQuantize.with_args(
+        observer=fq.MovingAveragePerChannelMinMaxObserver, quant_min=-2, quant_max=1, dtype=torch.qint8,
+        qscheme=torch.per_channel_symmetric, averaging_constant=1.0),
+    "signed reduced range": fq.FakeQuantize.with_args(
+        observer=fq.MovingAverageMinMaxObserver, dtype=torch.qint8, reduce_range=True),
     "fused default": fq.FusedMovingAvgObsFakeQuantize,
     "default": fq.FakeQuantize,
 }

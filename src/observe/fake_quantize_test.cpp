@@ -1,6 +1,8 @@
 #include <octet/observe/default_fake_quantize.h>
+#include <octet/tensor/module_path.h>
 
 #include <observe/observer_test_support.h>
+#include <observe/rank_reduction_test_support.h>
 
 #include <set>
 
@@ -34,6 +36,17 @@ std::map<std::string, ObserverFactory> factories() {
       {"fused affine channels",
        FusedMovingAvgObsFakeQuantize::with_args(MovingAveragePerChannelMinMaxObserver::with_args(
            MovingAveragePerChannelMinMaxObserverOptions().dtype(qint8).quant_min(-128).quant_max(127).averaging_constant(0.5)))},
+      {"fused reduced range", FusedMovingAvgObsFakeQuantize::with_args(MovingAverageMinMaxObserver::with_args(
+                                  MovingAverageMinMaxObserverOptions().quant_min(0).quant_max(255).reduce_range(true)))},
+      {"fused two bits", FusedMovingAvgObsFakeQuantize::with_args(
+                             MovingAveragePerChannelMinMaxObserver::with_args(MovingAveragePerChannelMinMaxObserverOptions()
+                                                                                  .dtype(qint8)
+                                                                                  .qscheme(per_channel_symmetric)
+                                                                                  .quant_min(-2)
+                                                                                  .quant_max(1)
+                                                                                  .averaging_constant(1)))},
+      {"signed reduced range", FakeQuantize::with_args(MovingAverageMinMaxObserver::with_args(
+                                   MovingAverageMinMaxObserverOptions().dtype(qint8).reduce_range(true)))},
       {"fused default", FusedMovingAvgObsFakeQuantize::with_args()},
       {"default", FakeQuantize::with_args()},
   };
@@ -114,13 +127,106 @@ TEST(FakeQuantize, IsSwitchedByFunctionsForApply) {
   EXPECT_EQ(switches(), std::pair(1, 1));
 }
 
+TEST(FakeQuantize, TakesHalvesAndDoublesAndReturnsThemInTheirDTypeAndMemoryFormat) {
+  const at::Tensor images = torch::randn({2, 3, 4, 5}).to(at::MemoryFormat::ChannelsLast);
+  for (const auto& [name, factory] : factories()) {
+    for (const auto dtype : {torch::kHalf, torch::kBFloat16, torch::kDouble}) {
+      SCOPED_TRACE(name + " of " + c10::toString(dtype));
+      const at::Tensor x = images.to(dtype).requires_grad_();
+      const auto module = std::dynamic_pointer_cast<FakeQuantizeBase>(factory());
+      const auto module_of_floats = factory();
+      const at::Tensor y = module->forward(x);
+      EXPECT_EQ(y.scalar_type(), dtype);
+      EXPECT_EQ(y.strides(), x.strides());
+      const at::Tensor of_floats = module_of_floats->forward(x.detach().to(torch::kFloat)).to(dtype);
+      if (dtype == torch::kDouble) {  // x / scale is half a step at the ends of symmetric ranges, and rounded otherwise in double
+        EXPECT_LE((y - of_floats).abs().max().item<float>(), 1.01F * module->scale().max().item<float>());
+      } else {
+        EXPECT_TRUE(identical(y.detach(), of_floats));
+      }
+      y.sum().backward();
+      EXPECT_EQ(x.grad().scalar_type(), dtype);
+    }
+  }
+}
+
+TEST(FakeQuantize, StartsFromTheRangeOfACalibratedObserver) {
+  const at::Tensor x = torch::randn({4, 3, 5});
+  const auto expect_started = [&](const ObserverFactory& trained, const ObserverFactory& calibrated_by) {
+    SCOPED_TRACE(trained.describe() + " from " + calibrated_by.describe());
+    const auto calibrated = calibrated_by();
+    calibrated->forward(x);
+    const auto module = std::dynamic_pointer_cast<FakeQuantizeBase>(trained());
+    module->forward(x * 100);  // to be forgotten
+    module->start_from(*calibrated);
+    const auto [scale, zero_point] = calibrated->calculate_qparams();
+    const double steps = static_cast<double>(calibrated->quant_max() - calibrated->quant_min()) /
+                         static_cast<double>(module->quant_max() - module->quant_min());
+    EXPECT_TRUE(module->scale().allclose(scale * steps, 1e-5)) << module->scale() << scale;
+    if (steps == 1) {
+      EXPECT_TRUE(identical(module->zero_point(), zero_point));
+    }
+    EXPECT_TRUE(identical(module->calculate_qparams().scale, module->scale()));
+  };
+  const auto channels_1 = PerChannelMinMaxObserver::with_args(
+      PerChannelMinMaxObserverOptions().dtype(qint8).qscheme(per_channel_symmetric).ch_axis(1));
+  const auto two_bits =
+      MinMaxObserver::with_args(MinMaxObserverOptions().dtype(qint8).qscheme(per_tensor_symmetric).quant_min(-2).quant_max(1));
+  expect_started(default_fake_quant, default_observer);
+  expect_started(default_fake_quant, HistogramObserver::with_args(HistogramObserverOptions().reduce_range(true)));
+  expect_started(default_per_channel_weight_fake_quant, default_per_channel_weight_observer);
+  expect_started(FakeQuantize::with_args(channels_1), channels_1);
+  expect_started(FakeQuantize::with_args(two_bits), two_bits);
+  expect_started(default_weight_fake_quant, two_bits);
+
+  const auto fixed = factories().at("fixed")();
+  const std::string before = test::printed(*fixed);
+  std::dynamic_pointer_cast<FakeQuantizeBase>(fixed)->start_from(MinMaxObserver());
+  EXPECT_EQ(test::printed(*fixed), before);
+}
+
+TEST(FakeQuantize, CannotStartFromNothingOrAnotherGranularity) {
+  FakeQuantize module;
+  module.forward(torch::ones({2}));
+  const std::string before = test::printed(module);
+  EXPECT_EQ(error_of([&] { module.start_from(MinMaxObserver()); }),
+            "FakeQuantize: cannot start from MinMaxObserver(), which has seen no data; run forward on calibration batches first");
+  EXPECT_EQ(
+      error_of([&] { module.start_from(PerChannelMinMaxObserver()); }),
+      "FakeQuantize: cannot start from the per_channel_affine of PerChannelMinMaxObserver() with its own per_tensor_affine; "
+      "both must be per tensor or both per channel");
+  EXPECT_EQ(test::printed(module), before);
+}
+
+TEST(FakeQuantize, HasTheQParamsOfWhatAllProcessesSaw) {
+  const at::Tensor x = torch::randn({4, 6});
+  for (const auto& factory : {default_fake_quant, default_fused_act_fake_quant, default_per_channel_weight_fake_quant}) {
+    SCOPED_TRACE(factory.describe());
+    std::vector<std::shared_ptr<ObserverBase>> ranks{factory(), factory(), factory()};
+    ranks[0]->forward(x.slice(1, 0, 2));
+    ranks[1]->forward(x.slice(1, 2));  // and the third sees nothing
+    for (const std::string& error : test::reduce_over_ranks(ranks)) EXPECT_EQ(error, "");
+    const auto whole = std::dynamic_pointer_cast<FakeQuantizeBase>(factory());
+    whole->forward(x);
+    for (const auto& rank : ranks) {
+      const auto fake_quantize = std::dynamic_pointer_cast<FakeQuantizeBase>(rank);
+      EXPECT_TRUE(identical(fake_quantize->scale(), whole->scale()));
+      EXPECT_TRUE(identical(fake_quantize->zero_point(), whole->zero_point()));
+    }
+  }
+}
+
 TEST(FakeQuantize, RefusesNonFiniteInputAndStaysAsItWas) {
   const at::Tensor good = torch::ones({2, 2});
   for (const auto& factory : {default_fake_quant, default_fused_act_fake_quant, default_fused_per_channel_wt_fake_quant}) {
     const auto module = factory();
     module->forward(good);
     const std::string before = test::printed(*module);
-    EXPECT_NE(error_of([&] { module->forward(torch::full({2, 2}, NAN)); }).find("4 NaN and 0 infinities"), std::string::npos);
+    const ModulePathScope scope("encoder.fc");
+    const std::string error = error_of([&] { module->forward(torch::full({2, 2}, NAN)); });
+    EXPECT_NE(error.find(" in module 'encoder.fc': among the 4 elements of its input are 4 NaN and 0 infinities"),
+              std::string::npos)
+        << error;
     EXPECT_EQ(test::printed(*module), before);
     const at::Tensor empty = torch::empty({0, 2});
     EXPECT_TRUE(module->forward(empty).is_same(empty));

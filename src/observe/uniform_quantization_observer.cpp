@@ -1,15 +1,22 @@
 #include <octet/observe/uniform_quantization_observer.h>
 
+#include <octet/kernels/quantize.h>
+#include <octet/tensor/parallel.h>
+
 #include <observe/arguments.h>
+#include <tensor/in_module.h>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/aminmax.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/where.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -20,9 +27,38 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 int64_t halved(int64_t bound) { return bound >= 0 ? bound / 2 : (bound - 1) / 2; }  // rounded down, as Python's //
 
-// at::aminmax makes both NaN where there is one, so its answer tells of all elements.
-bool all_finite(const at::Tensor& min, const at::Tensor& max) {
-  return at::isfinite(min).logical_and(at::isfinite(max)).all().item<bool>();
+struct Extremes {
+  at::Tensor min;
+  at::Tensor max;
+  bool all_finite;  ///< of all elements
+};
+
+Extremes extremes_by_kernel(const at::Tensor& x, bool of_rows) {
+  const at::Tensor values = x.is_non_overlapping_and_dense() && !of_rows ? x : x.contiguous();
+  const auto* data = values.const_data_ptr<float>();
+  std::vector<kernels::MinMax> ranges(of_rows ? x.size(0) : 1);
+  if (of_rows) {
+    kernels::min_max_rows({data, x.size(1)}, x.size(0), x.size(1), ranges.data(), parallel_for);
+  } else {
+    ranges[0] = kernels::min_max(data, x.numel(), parallel_for);
+  }
+  const at::IntArrayRef sizes = of_rows ? x.sizes().slice(0, 1) : at::IntArrayRef();
+  Extremes extremes{at::empty(sizes, at::kFloat), at::empty(sizes, at::kFloat), true};
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    const auto& [min, max, has_nan] = ranges[i];
+    extremes.min.mutable_data_ptr<float>()[i] = min;
+    extremes.max.mutable_data_ptr<float>()[i] = max;
+    extremes.all_finite &= !has_nan && std::isfinite(min) && std::isfinite(max);
+  }
+  return extremes;
+}
+
+// Of a tensor that has elements, or of each row of a matrix.
+Extremes extremes_of(const at::Tensor& x, bool of_rows) {
+  if (x.is_cpu() && x.scalar_type() == at::kFloat) return extremes_by_kernel(x, of_rows);
+  const auto [min, max] = at::aminmax(x, of_rows ? std::optional<int64_t>(1) : std::nullopt);
+  // Both are NaN where there is one, so they tell of all elements.
+  return {min, max, at::isfinite(min).logical_and(at::isfinite(max)).all().item<bool>()};
 }
 
 void check_settings(const std::string& name, const UniformQuantizationSettings& settings, Granularity granularity) {
@@ -87,7 +123,9 @@ UniformQuantizationObserverBase::UniformQuantizationObserverBase(const std::stri
 }
 
 bool UniformQuantizationObserverBase::is_calibrated() const {
-  return min_val_.numel() > 0 && (min_val_ <= max_val_).all().item<bool>();
+  const at::Tensor min = min_val_.cpu(), max = max_val_.cpu();
+  const auto *first = min.const_data_ptr<float>(), *last = first + min.numel();
+  return first != last && std::equal(first, last, max.const_data_ptr<float>(), std::less_equal<>());
 }
 
 void UniformQuantizationObserverBase::reset_min_max_vals() {
@@ -105,22 +143,21 @@ std::string UniformQuantizationObserverBase::extra_repr() const {
 }
 
 void UniformQuantizationObserverBase::check_finite(const at::Tensor& x) const {
-  const auto [min, max] = at::aminmax(x);
-  if (all_finite(min, max)) return;
+  if (extremes_of(x, /*of_rows=*/false).all_finite) return;
   const int64_t nans = at::isnan(x).sum().item<int64_t>();
   const int64_t infinities = x.numel() - at::isfinite(x).sum().item<int64_t>() - nans;
-  fail(name(), ": among the ", x.numel(), " elements of its input are ", nans, " NaN and ", infinities, " infinities (as ",
-       x.scalar_type(), "). Find out what makes them, or leave them out with the option ignore_non_finite(true)");
+  fail(name(), in_module(), ": among the ", x.numel(), " elements of its input are ", nans, " NaN and ", infinities,
+       " infinities (as ", x.scalar_type(),
+       "). Find out what makes them, or leave them out with the option ignore_non_finite(true)");
 }
 
 UniformQuantizationObserverBase::Range UniformQuantizationObserverBase::finite_range(const at::Tensor& x) const {
-  const auto dim = is_per_channel(qscheme()) ? std::optional<int64_t>(1) : std::nullopt;
-  auto [min, max] = at::aminmax(x, dim);
-  if (all_finite(min, max)) return {min, max};
+  const bool of_rows = is_per_channel(qscheme());
+  const auto [min, max, all_finite] = extremes_of(x, of_rows);
+  if (all_finite) return {min, max};
   if (!settings_.ignore_non_finite) check_finite(x);
   const at::Tensor finite = at::isfinite(x);
-  return {std::get<0>(at::aminmax(at::where(finite, x, kInfinity), dim)),
-          std::get<1>(at::aminmax(at::where(finite, x, -kInfinity), dim))};
+  return {extremes_of(at::where(finite, x, kInfinity), of_rows).min, extremes_of(at::where(finite, x, -kInfinity), of_rows).max};
 }
 
 QParams UniformQuantizationObserverBase::qparams_for(const Range& range) const {
