@@ -18,6 +18,7 @@ FOUNDATIONS = {
     "workflow": ["nn"],
     "io": ["nn"],
     "models": ["workflow"],
+    "distributed": ["nn"],
 }
 # Of these libraries the kernels know nothing.
 TORCH = {"torch", "ATen", "c10", "caffe2"}
