@@ -1,3 +1,4 @@
+#include <octet/nn/batch_norm_folding.h>
 #include <octet/nn/conv_packed_params.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/module_path.h>
@@ -39,22 +40,7 @@ std::vector<int64_t> weight_sizes(const ConvolutionOptions& options) {
                       : with_kernel(options, {g.out_channels, g.in_channels / g.groups});
 }
 
-/// Between torch.nn's layout of a transposed convolution's weight, [in, out / groups, kernel...], and the one of all others,
-/// [out, in / groups, kernel...].
-at::Tensor outputs_first(const at::Tensor& weight, const ConvolutionOptions& options) {
-  const ConvolutionGeometry& g = options.geometry;
-  if (!g.transposed) return weight;
-  return weight.reshape(with_kernel(options, {g.groups, g.in_channels / g.groups, g.out_channels / g.groups}))
-      .transpose(1, 2)
-      .reshape(with_kernel(options, {g.out_channels, g.in_channels / g.groups}));
-}
-at::Tensor inputs_first(const at::Tensor& weight, const ConvolutionOptions& options) {
-  const ConvolutionGeometry& g = options.geometry;
-  if (!g.transposed) return weight;
-  return weight.reshape(with_kernel(options, {g.groups, g.out_channels / g.groups, g.in_channels / g.groups}))
-      .transpose(1, 2)
-      .reshape(weight_sizes(options));
-}
+WeightLayout layout_of(const ConvolutionOptions& options) { return {options.geometry.transposed ? options.geometry.groups : 0}; }
 
 /// [first, channels, sizes...] as the kernels read weights and images: [first, sizes..., channels].
 at::Tensor channels_last(const at::Tensor& integers) { return integers.movedim(1, -1).contiguous(); }
@@ -119,11 +105,11 @@ ConvPackedParams::ConvPackedParams(const QuantizedWeight& weight, const at::Tens
 }
 
 ConvPackedParams ConvPackedParams::from_float(const at::Tensor& weight, const at::Tensor& bias, const ConvolutionOptions& options,
-                                              const QConfig& qconfig, const std::string& where) {
+                                              const WeightObserver& observer, const std::string& where) {
   check_float_weight(weight, bias, options.geometry.out_channels, where);
   check(weight.sizes() == weight_sizes(options), where, ": got a weight of shape ", weight.sizes(), ", expected ",
         at::IntArrayRef(weight_sizes(options)));
-  return {quantize_weight(outputs_first(weight, options), qconfig, where), bias, options, where};
+  return {quantize_weight(layout_of(options).outputs_first(weight), observer, where), bias, options, where};
 }
 
 ConvPackedParams ConvPackedParams::from_state(const StateDict& state, const Attributes& attributes, const std::string& where) {
@@ -134,7 +120,7 @@ ConvPackedParams ConvPackedParams::from_state(const StateDict& state, const Attr
         weight->scalar_type(), " tensor of shape ", weight->sizes(), ", expected int8 of shape ",
         at::IntArrayRef(weight_sizes(options)));
   const int64_t channels = options.geometry.out_channels;
-  return {quantized_weight_from(outputs_first(*weight, options), channels, state, "weight", where),
+  return {quantized_weight_from(layout_of(options).outputs_first(*weight), channels, state, "weight", where),
           bias_from(state, "bias", channels, where), options, where};
 }
 
@@ -156,7 +142,7 @@ at::Tensor ConvPackedParams::integers() const {
   sizes.push_back(g.in_channels / g.groups);
   const at::Tensor channels_last = at::empty(sizes, at::kChar);
   packed_.unpack(channels_last.data_ptr<int8_t>());
-  return inputs_first(channels_last.movedim(-1, 1), options_).contiguous();
+  return layout_of(options_).inputs_first(channels_last.movedim(-1, 1)).contiguous();
 }
 
 at::Tensor ConvPackedParams::weight() const {

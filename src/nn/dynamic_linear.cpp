@@ -1,5 +1,6 @@
 #include <octet/nn/attributes.h>
 #include <octet/nn/dynamic_linear.h>
+#include <octet/nn/trained_parameters.h>
 #include <octet/tensor/module_path.h>
 
 #include <nn/activation_checks.h>
@@ -14,7 +15,8 @@ namespace quantized::dynamic {
 std::shared_ptr<LinearImpl> LinearImpl::from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
                                                    const std::string& path) {
   auto activation = LinearPackedParams::ActivationQParams::from(qconfig.activation, path);
-  auto params = LinearPackedParams::from_float(module.weight, module.bias, qconfig, path + ": weight");
+  const TrainedParameters trained = trained_parameters(module, qconfig);
+  auto params = LinearPackedParams::from_float(trained.weight, trained.bias, trained.observer, path + ": weight");
   return std::shared_ptr<LinearImpl>(new LinearImpl(std::move(params), activation));
 }
 

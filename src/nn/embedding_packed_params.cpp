@@ -50,11 +50,11 @@ EmbeddingPackedParams::EmbeddingPackedParams(at::Tensor packed, at::Tensor scale
       embedding_dim_(embedding_dim),
       dtype_(dtype) {}
 
-EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight, const QConfig& qconfig,
+EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight, const WeightObserver& observer,
                                                         const std::string& where) {
-  const QuantizationTarget& target = qconfig.weight.target();
+  const QuantizationTarget& target = observer.target();
   check(target.qscheme == per_channel_affine_float_qparams && is_table_type(target.dtype) && target.ch_axis == 0, where, ": ",
-        qconfig.weight, " quantizes to ", target.dtype, ", ", target.qscheme,
+        observer, " quantizes to ", target.dtype, ", ", target.qscheme,
         ", but an embedding needs a scale and zero point, both floats, for each row, in quint8, quint4x2 or quint2x4; use "
         "float_qparams_weight_only_qconfig or its siblings _4bit and _2bit");
   check(weight.defined() && weight.dim() == 2 && weight.is_floating_point(), where, ": got ",
@@ -66,9 +66,7 @@ EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight
         ": the weight holds NaN or infinite values, which have no place on an integer scale; mend the model first");
 
   const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
-  const auto observer = qconfig.weight();
-  observer->forward(values);
-  const QParams qparams = observer->calculate_qparams();
+  const QParams qparams = observer.qparams_for(values, where);
   check(at::isfinite(qparams.scale).all().item<bool>(), where,
         ": a row's values lie so far apart that float32 cannot hold their range");
   const at::Tensor quantized = quantize_per_channel(values, qparams.scale, qparams.zero_point, 0, target.dtype);

@@ -2,6 +2,8 @@
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
 #include <octet/nn/implementation_kinds.h>
+#include <octet/nn/intrinsic_qat.h>
+#include <octet/nn/qat.h>
 #include <octet/nn/qfunctional.h>
 #include <octet/nn/quantize.h>
 #include <octet/nn/quantized_activation.h>
@@ -90,7 +92,45 @@ const ImplementationKinds& default_implementation_kinds() {
           .set<quantized::BatchNorm2d>()
           .set<quantized::BatchNorm3d>()
           .set<intrinsic::quantized::BNReLU2d>()
-          .set<intrinsic::quantized::BNReLU3d>();
+          .set<intrinsic::quantized::BNReLU3d>()
+          .set<intrinsic::ConvBn1dImpl>()
+          .set<intrinsic::ConvBn2dImpl>()
+          .set<intrinsic::ConvBn3dImpl>()
+          .set<intrinsic::ConvBnReLU1dImpl>()
+          .set<intrinsic::ConvBnReLU2dImpl>()
+          .set<intrinsic::ConvBnReLU3dImpl>()
+          .set<intrinsic::LinearBn1dImpl>()
+          .set<intrinsic::LinearBnReLU1dImpl>()
+          .set<intrinsic::ConvTransposeBn1dImpl>()
+          .set<intrinsic::ConvTransposeBn2dImpl>()
+          .set<intrinsic::ConvTransposeBn3dImpl>()
+          .set<qat::LinearImpl>()
+          .set<qat::Conv1dImpl>()
+          .set<qat::Conv2dImpl>()
+          .set<qat::Conv3dImpl>()
+          .set<qat::ConvTranspose1dImpl>()
+          .set<qat::ConvTranspose2dImpl>()
+          .set<qat::ConvTranspose3dImpl>()
+          .set<qat::EmbeddingImpl>()
+          .set<qat::EmbeddingBagImpl>()
+          .set<qat::dynamic::LinearImpl>()
+          .set<intrinsic::qat::LinearReLUImpl>()
+          .set<intrinsic::qat::ConvReLU1dImpl>()
+          .set<intrinsic::qat::ConvReLU2dImpl>()
+          .set<intrinsic::qat::ConvReLU3dImpl>()
+          .set<intrinsic::qat::ConvAdd2dImpl>()
+          .set<intrinsic::qat::ConvAddReLU2dImpl>()
+          .set<intrinsic::qat::ConvBn1dImpl>()
+          .set<intrinsic::qat::ConvBn2dImpl>()
+          .set<intrinsic::qat::ConvBn3dImpl>()
+          .set<intrinsic::qat::ConvBnReLU1dImpl>()
+          .set<intrinsic::qat::ConvBnReLU2dImpl>()
+          .set<intrinsic::qat::ConvBnReLU3dImpl>()
+          .set<intrinsic::qat::LinearBn1dImpl>()
+          .set<intrinsic::qat::LinearBnReLU1dImpl>()
+          .set<intrinsic::qat::ConvTransposeBn1dImpl>()
+          .set<intrinsic::qat::ConvTransposeBn2dImpl>()
+          .set<intrinsic::qat::ConvTransposeBn3dImpl>();
   return kinds;
 }
 

@@ -35,19 +35,19 @@ LinearPackedParams::ActivationQParams checked(const LinearPackedParams::Activati
 LinearPackedParams::LinearPackedParams(std::variant<Int8Weight, HalfWeight> weight, const at::Tensor& bias)
     : weight_(std::move(weight)), bias_(float_bias(bias)) {}
 
-LinearPackedParams LinearPackedParams::from_float(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
-                                                  const std::string& where) {
+LinearPackedParams LinearPackedParams::from_float(const at::Tensor& weight, const at::Tensor& bias,
+                                                  const WeightObserver& observer, const std::string& where) {
   check(weight.defined() && weight.dim() == 2, where, ": got ",
         weight.defined() ? c10::str("a ", weight.scalar_type(), " tensor of shape ", weight.sizes()) : "no tensor",
         ", expected a floating point weight of shape [out_features, in_features]");
   check_float_weight(weight, bias, weight.size(0), where);
-  if (qconfig.weight && qconfig.weight.dtype() == float16) {
+  if (observer && observer.dtype() == float16) {
     const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
     return {HalfWeight{at::clamp(values, -kHalfMax, kHalfMax).to(at::kHalf)}, bias};
   }
-  check(!qconfig.weight || qconfig.weight.dtype() == qint8, where, ": got a weight observer of dtype ", qconfig.weight.dtype(),
+  check(!observer || observer.dtype() == qint8, where, ": got a weight observer of dtype ", observer.dtype(),
         ", expected qint8 or float16");
-  return from_integers(quantize_weight(weight, qconfig, where), bias, where);
+  return from_integers(quantize_weight(weight, observer, where), bias, where);
 }
 
 LinearPackedParams LinearPackedParams::from_integers(const QuantizedWeight& weight, const at::Tensor& bias,

@@ -1,6 +1,7 @@
 #include <octet/nn/attributes.h>
 #include <octet/nn/output_qparams.h>
 #include <octet/nn/slot.h>
+#include <octet/observe/fake_quantize.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/module_path.h>
 #include <octet/tensor/quantize.h>
@@ -48,7 +49,8 @@ OutputQParams OutputQParams::from(const ObserverBase& observer, const std::strin
   const DTypeInfo& dtype = info(observer.dtype());
   OutputQParams qparams{found.scale.item<double>(), found.zero_point.item<int64_t>(), observer.dtype(), dtype.quant_min,
                         dtype.quant_max};
-  if (!is_halved(observer.quant_min(), observer.quant_max(), dtype)) {
+  const bool was_trained_with = dynamic_cast<const FakeQuantizeBase*>(&observer) != nullptr;
+  if (was_trained_with || !is_halved(observer.quant_min(), observer.quant_max(), dtype)) {
     qparams.quant_min = observer.quant_min();
     qparams.quant_max = observer.quant_max();
   }

@@ -162,7 +162,7 @@ std::shared_ptr<PReLUImpl> PReLUImpl::from_float(const torch::nn::PReLUImpl& mod
   check(static_cast<bool>(qconfig.weight), where, ": the qconfig ", qconfig, " observes no weight; give it a weight observer");
   check_slope_dtype(qconfig.weight.dtype(), where);
   const at::Tensor slopes = module.weight.detach().to(at::kCPU, at::kFloat).contiguous();
-  return std::make_shared<PReLUImpl>(quantize_as_observed(slopes, qconfig.weight), OutputQParams::from(module, path));
+  return std::make_shared<PReLUImpl>(quantize_as_observed(slopes, qconfig, where), OutputQParams::from(module, path));
 }
 
 std::shared_ptr<PReLUImpl> PReLUImpl::from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {

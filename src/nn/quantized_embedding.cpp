@@ -1,5 +1,6 @@
 #include <octet/nn/attributes.h>
 #include <octet/nn/quantized_embedding.h>
+#include <octet/nn/trained_parameters.h>
 #include <octet/tensor/module_path.h>
 #include <octet/tensor/parallel.h>
 #include <octet/tensor/quantized_tensor.h>
@@ -83,7 +84,7 @@ std::shared_ptr<Self> EmbeddingModule<Self, FloatSlot>::from_float(const typenam
     weight = weight.detach().to(at::kFloat, /*non_blocking=*/false, /*copy=*/true);
     at::embedding_renorm_(weight, at::arange(weight.size(0)), *options.max_norm(), options.norm_type());
   }
-  auto params = EmbeddingPackedParams::from_float(weight, qconfig, path + ": weight");
+  auto params = EmbeddingPackedParams::from_float(weight, trained_parameters(module, qconfig).observer, path + ": weight");
   options.max_norm(std::nullopt)
       ._weight({})
       .padding_idx(checked_padding_idx(options.padding_idx(), params.num_embeddings(), path));

@@ -19,9 +19,9 @@ LinearPackedParams checked(LinearPackedParams params, const std::string& path) {
 
 }  // namespace
 
-LinearPackedParams StaticLinear::params_from_float(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
-                                                   const std::string& path) {
-  return checked(LinearPackedParams::from_float(weight, bias, qconfig, path + ": weight"), path);
+LinearPackedParams StaticLinear::params_from_float(const at::Tensor& weight, const at::Tensor& bias,
+                                                   const WeightObserver& observer, const std::string& path) {
+  return checked(LinearPackedParams::from_float(weight, bias, observer, path + ": weight"), path);
 }
 
 LinearPackedParams StaticLinear::params_from_state(const StateDict& state, const std::string& path) {

@@ -45,26 +45,24 @@ void check_float_weight(const at::Tensor& weight, const at::Tensor& bias, int64_
         ": got a bias of shape ", bias.defined() ? bias.sizes() : at::IntArrayRef(), ", expected [", channels, "]");
 }
 
-at::Tensor quantize_as_observed(const at::Tensor& values, const ObserverFactory& factory) {
-  const auto observer = factory();
-  observer->forward(values);
-  const auto [scale, zero_point] = observer->calculate_qparams();
-  const int64_t axis = observer->ch_axis() < 0 ? observer->ch_axis() + values.dim() : observer->ch_axis();
-  at::Tensor quantized = is_per_channel(observer->qscheme())
-                             ? quantize_per_channel(values, scale, zero_point, axis, observer->dtype())
-                             : quantize_per_tensor(values, scale, zero_point, observer->dtype());
-  octet::int_repr(quantized).clamp_(observer->quant_min(), observer->quant_max());
+at::Tensor quantize_as_observed(const at::Tensor& values, const WeightObserver& observer, const std::string& where) {
+  const auto [scale, zero_point] = observer.qparams_for(values, where);
+  const QuantizationTarget& target = observer.target();
+  const int64_t axis = target.ch_axis < 0 ? target.ch_axis + values.dim() : target.ch_axis;
+  at::Tensor quantized = is_per_channel(target.qscheme) ? quantize_per_channel(values, scale, zero_point, axis, target.dtype)
+                                                        : quantize_per_tensor(values, scale, zero_point, target.dtype);
+  octet::int_repr(quantized).clamp_(target.quant_min, target.quant_max);
   return quantized;
 }
 
-QuantizedWeight quantize_weight(const at::Tensor& weight, const QConfig& qconfig, const std::string& where) {
-  check(static_cast<bool>(qconfig.weight), where, ": the qconfig ", qconfig,
-        " observes no weight; use get_default_qconfig(\"x86\"), default_dynamic_qconfig or one like them");
-  check(qconfig.weight.dtype() == qint8, where, ": got a weight observer of dtype ", qconfig.weight.dtype(), ", expected qint8");
-  const QuantizationTarget& target = qconfig.weight.target();
+QuantizedWeight quantize_weight(const at::Tensor& weight, const WeightObserver& observer, const std::string& where) {
+  check(static_cast<bool>(observer), where, ": the qconfig observes no weight; use get_default_qconfig(\"x86\"), ",
+        "default_dynamic_qconfig or one like them");
+  const QuantizationTarget& target = observer.target();
+  check(target.dtype == qint8, where, ": got a weight observer of dtype ", target.dtype, ", expected qint8");
   check(!is_per_channel(target.qscheme) || target.ch_axis == 0, where, ": got a weight observer for channel axis ",
         target.ch_axis, ", expected 0, the output channels");
-  const at::Tensor quantized = quantize_as_observed(weight.detach().to(at::kFloat).contiguous(), qconfig.weight);
+  const at::Tensor quantized = quantize_as_observed(weight.detach().to(at::kFloat).contiguous(), observer, where);
   const Quantizer& own = quantizer(quantized);
   return own.is_per_channel() ? make(octet::int_repr(quantized), own.scales, own.zero_points)
                               : make(octet::int_repr(quantized), at::tensor({own.scale}), at::tensor({own.zero_point}));

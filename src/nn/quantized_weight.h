@@ -2,7 +2,7 @@
 #pragma once
 
 #include <octet/nn/implementation.h>
-#include <octet/observe/qconfig.h>
+#include <octet/nn/weight_observer.h>
 
 #include <ATen/core/Tensor.h>
 
@@ -24,13 +24,13 @@ struct QuantizedWeight {
 /// @throws Error for a weight that is not floating point, not on the CPU or not finite, and for a bias that is not [channels]
 void check_float_weight(const at::Tensor& weight, const at::Tensor& bias, int64_t channels, const std::string& where);
 
-/// The values as a new observer, which sees them, asks: per tensor or per channel along its axis, within its range of integers.
-at::Tensor quantize_as_observed(const at::Tensor& values, const ObserverFactory& factory);
+/// The values as their observer asks: per tensor or per channel along its axis, within its range of integers.
+at::Tensor quantize_as_observed(const at::Tensor& values, const WeightObserver& observer, const std::string& where);
 
 /// The weight as its observer asks: qint8, per tensor or per channel along dimension 0, within the observer's range of integers.
 /// @param weight  checked by check_float_weight
-/// @throws Error for another dtype or axis of the observer, and for a qconfig without one
-QuantizedWeight quantize_weight(const at::Tensor& weight, const QConfig& qconfig, const std::string& where);
+/// @throws Error for another dtype or axis of the observer, and if there is none
+QuantizedWeight quantize_weight(const at::Tensor& weight, const WeightObserver& observer, const std::string& where);
 
 /// From its integers and the tensors `<name>_scale` (float32, [1] or [channels]) and `<name>_zero_point` (int32, alike).
 /// @throws Error that names what is missing, or of a wrong dtype, shape or value

@@ -1,8 +1,10 @@
 #include <octet/nn/slot.h>
 #include <octet/observe/qconfig_mapping.h>
 
+#include <algorithm>
 #include <atomic>
 #include <ostream>
+#include <utility>
 
 namespace octet::nn {
 namespace {
@@ -24,8 +26,9 @@ std::shared_ptr<SlotState> find_state(const torch::nn::Module& module) {
 namespace detail {
 
 void refuse_packed_input(const ImplementationBase& implementation) {
-  fail(ModulePathScope::current(), ": got a packed sequence, which ", implementation.kind(),
-       " does not take; call forward with padded tensors (pad_packed_sequence), or keep this module in float with a null qconfig");
+  fail(
+      ModulePathScope::current(), ": got a packed sequence, which ", implementation.kind(),
+      " does not take; call forward with padded tensors (pad_packed_sequence), or keep this module in float with a null qconfig");
 }
 
 void move_to(torch::nn::Module& module, std::optional<torch::Device> device, std::optional<torch::Dtype> dtype,
@@ -83,15 +86,14 @@ void deep_copy_registered(const torch::nn::Module& source, torch::nn::Module& co
 
 void ForwardPasses::use(const torch::nn::Module& module, const std::string& path) {
   int64_t& last = last_use_[&module];
-  check(current_ == 0 || last != current_, path,
-        ": used twice in one forward pass, but an instance has the scale and zero point of one operation; give each operation an ",
-        "instance of its own");
+  check(
+      current_ == 0 || last != current_, path,
+      ": used twice in one forward pass, but an instance has the scale and zero point of one operation; give each operation an ",
+      "instance of its own");
   last = current_;
 }
 
-bool SlotState::empty() const {
-  return !implementation && hooks.size() == 0 && !qconfig && !forward_passes;
-}
+bool SlotState::empty() const { return !implementation && hooks.size() == 0 && !qconfig && !forward_passes; }
 
 std::shared_ptr<torch::nn::Module> SlotState::clone(const std::optional<torch::Device>& device) const {
   auto copy = std::make_shared<SlotState>(*this);
@@ -180,6 +182,13 @@ void SlotBase::check_implementation(const ImplementationBase& implementation) co
   check(!implementation.keeps_float_module() || !has_released_float_module(), "slot ", path(), " of ", type_name(), ": ",
         implementation.kind(), " computes with the float module, but its parameters are gone since ",
         this->implementation() ? this->implementation()->kind() : "", " took its place; begin with the float model again");
+  const auto& brought = implementation.new_slot_children;
+  for (const std::string& name : implementation.slot_children()) {
+    check(Internals::children(const_cast<torch::nn::Module&>(module())).contains(name) ||
+              std::any_of(brought.begin(), brought.end(), [&](const auto& child) { return child.first == name; }),
+          "slot ", path(), " of ", type_name(), ": ", implementation.kind(), " needs the child \"", name,
+          "\", which is not there; bring the model to where it was with fuse_modules_qat() and prepare_qat() first");
+  }
 }
 
 void SlotBase::set_implementation(std::shared_ptr<ImplementationBase> implementation) {
@@ -187,6 +196,17 @@ void SlotBase::set_implementation(std::shared_ptr<ImplementationBase> implementa
   check_implementation(*implementation);
   implementation->train(module().is_training());
   const bool releases = !implementation->keeps_float_module();
+  auto& children = Internals::children(module());
+  const auto kept = implementation->slot_children();
+  if (const auto former = this->implementation()) {
+    for (const std::string& name : former->slot_children()) {
+      if (std::find(kept.begin(), kept.end(), name) == kept.end() && children.contains(name)) children.erase(name);
+    }
+  }
+  for (auto& [name, child] : std::exchange(implementation->new_slot_children, {})) {
+    if (children.contains(name)) children.erase(name);
+    module().register_module(name, std::move(child))->train(module().is_training());
+  }
   make_state().implementation = std::move(implementation);
   if (releases) release_float_parameters();
 }

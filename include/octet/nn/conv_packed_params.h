@@ -3,7 +3,7 @@
 #include <octet/kernels/convolution.h>
 #include <octet/nn/implementation.h>
 #include <octet/nn/output_qparams.h>
-#include <octet/observe/qconfig.h>
+#include <octet/nn/weight_observer.h>
 
 #include <torch/nn/options/conv.h>
 
@@ -44,14 +44,14 @@ extern template ConvolutionOptions ConvolutionOptions::from(const torch::nn::det
 /// storage, and any number of threads may use it at once.
 class ConvPackedParams {
  public:
-  /// Quantizes a float weight with the weight observer of `qconfig`: qint8, per tensor or per output channel. The observer sees
+  /// Quantizes a float weight as its observer asks: qint8, per tensor or per output channel. The observer sees
   /// the output channels along dimension 0, for transposed convolutions too, whose weights have them elsewhere; so
   /// those may be quantized per channel (torch.ao can't).
   /// @param weight  as torch.nn has it: [out, in / groups, kernel...], transposed [in, out / groups, kernel...]
   /// @param bias    [out], or undefined
-  /// @throws Error for other dtypes and shapes, for NaN and infinities, for a qconfig without a weight observer
+  /// @throws Error for other dtypes and shapes, for NaN and infinities, for an observer of another dtype, or none
   static ConvPackedParams from_float(const at::Tensor& weight, const at::Tensor& bias, const ConvolutionOptions& options,
-                                     const QConfig& qconfig, const std::string& where);
+                                     const WeightObserver& observer, const std::string& where);
 
   /// The inverse of append_to. @throws Error that names what is missing or of a wrong shape, dtype or value
   static ConvPackedParams from_state(const StateDict& state, const Attributes& attributes, const std::string& where);

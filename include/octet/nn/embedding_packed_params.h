@@ -2,7 +2,7 @@
 
 #include <octet/kernels/embedding.h>
 #include <octet/nn/implementation.h>
-#include <octet/observe/qconfig.h>
+#include <octet/nn/weight_observer.h>
 
 #include <cstdint>
 #include <string>
@@ -13,12 +13,12 @@ namespace octet::nn::quantized {
 /// a zero point, both floats. Immutable; copies share the storage, and any number of threads may use it at once.
 class EmbeddingPackedParams {
  public:
-  /// Quantizes a float table with the weight observer of `qconfig`. Integers, scales and zero points are torch.ao's, bit for bit.
+  /// Quantizes a float table as its observer asks. Integers, scales and zero points are torch.ao's, bit for bit.
   /// @param weight  [num_embeddings, embedding_dim], floating, on the CPU
   /// @param where   what error messages call the weight: "encoder.embedding: weight"
   /// @throws Error for other dtypes and shapes, for NaN and infinities, and for an observer of another scheme than
   ///         per_channel_affine_float_qparams along axis 0, or another dtype than quint8, quint4x2 or quint2x4
-  static EmbeddingPackedParams from_float(const at::Tensor& weight, const QConfig& qconfig, const std::string& where);
+  static EmbeddingPackedParams from_float(const at::Tensor& weight, const WeightObserver& observer, const std::string& where);
 
   /// Rebuilds it from what state_dict() and append_to() gave. @throws Error that names what is missing or of a wrong shape, dtype
   /// or value

@@ -9,8 +9,10 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -42,6 +44,13 @@ class ImplementationBase : public torch::nn::Module {
 
   /// Whether the float module's parameters stay in the slot.
   virtual bool keeps_float_module() const { return false; }
+
+  /// Children of the slot that belong to this implementation, by name, beside those of the float module: the `bn` and the
+  /// `weight_fake_quant` of quantization-aware training. They are there as long as it computes there.
+  virtual std::vector<std::string> slot_children() const { return {}; }
+
+  /// Those of them that it brings along; the slot takes them over. The others must be there before.
+  std::vector<std::pair<std::string, std::shared_ptr<torch::nn::Module>>> new_slot_children;
 
   /// Integer data has no other dtype to go to: a dtype is ignored, any device but the CPU is an Error.
   void to(torch::Device device, torch::Dtype dtype, bool non_blocking = false) override;

@@ -5,7 +5,7 @@
 #include <octet/kernels/packed_weight.h>
 #include <octet/nn/implementation.h>
 #include <octet/nn/output_qparams.h>
-#include <octet/observe/qconfig.h>
+#include <octet/nn/weight_observer.h>
 
 #include <functional>
 #include <optional>
@@ -24,13 +24,13 @@ namespace octet::nn::quantized {
 /// any number of threads may use it at once.
 class LinearPackedParams {
  public:
-  /// Quantizes a float weight with the weight observer of `qconfig`: qint8, per tensor or per channel (axis 0), or float16,
+  /// Quantizes a float weight as its observer asks: qint8, per tensor or per channel (axis 0), or float16,
   /// whose values beyond ±65504 are clamped, as torch.ao does.
   /// @param weight  [out_features, in_features], floating
   /// @param bias    [out_features], or undefined
   /// @param where   what error messages call the weight: "encoder.fc: weight"
-  /// @throws Error for other dtypes and shapes, for NaN and infinities, for a qconfig without a weight observer
-  static LinearPackedParams from_float(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
+  /// @throws Error for other dtypes and shapes, for NaN and infinities, for an observer of another dtype, or none
+  static LinearPackedParams from_float(const at::Tensor& weight, const at::Tensor& bias, const WeightObserver& observer,
                                        const std::string& where);
 
   /// The inverse of append_to. @throws Error that names what is missing or of a wrong shape, dtype or value

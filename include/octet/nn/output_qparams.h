@@ -22,7 +22,7 @@ struct OutputQParams {
 
   /// What an observer found. The integers range over all of the dtype also where the observer halved the range
   /// (`reduce_range`), as in torch.ao: values beyond what was calibrated then still have a place. A range of the user's own is
-  /// kept.
+  /// kept, and that of a fake quantizer, whose clamping the model was trained with.
   /// @param path  of the module, for error messages
   /// @throws Error for an observer that has seen nothing, that is per channel or dynamic, or of a dtype other than quint8 and
   ///         qint8

@@ -5,6 +5,7 @@
 #include <octet/nn/implementation_of.h>
 #include <octet/nn/modules.h>
 #include <octet/nn/output_qparams.h>
+#include <octet/nn/trained_parameters.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/module_path.h>
 
@@ -26,9 +27,11 @@ class StaticConvolution : public ImplementationOf<Self, Implementation<nn::detai
   /// @param module  in a slot whose observer was calibrated
   /// @throws Error as ConvPackedParams::from_float and OutputQParams::from
   static std::shared_ptr<Self> from_float(const Float& module, const QConfig& qconfig, const std::string& path) {
-    return std::make_shared<Self>(ConvPackedParams::from_float(module.weight, module.bias, ConvolutionOptions::from(module.options),
-                                                               qconfig, path + ": weight"),
-                                  OutputQParams::from(module, path));
+    const TrainedParameters trained = trained_parameters(module, qconfig);
+    return std::make_shared<Self>(
+        ConvPackedParams::from_float(trained.weight, trained.bias, ConvolutionOptions::from(module.options), trained.observer,
+                                     path + ": weight"),
+        OutputQParams::from(module, path));
   }
   /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
   static std::shared_ptr<Self> from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
@@ -54,8 +57,8 @@ class StaticConvolution : public ImplementationOf<Self, Implementation<nn::detai
   int64_t weight_bytes() const override { return params_.weight_bytes(); }
   void pretty_print(std::ostream& stream) const override {
     const kernels::ConvolutionGeometry& geometry = params_.options().geometry;
-    stream << Self::kKind << "(" << geometry.in_channels << ", " << geometry.out_channels << ", groups=" << geometry.groups << ", "
-           << output_ << ")";
+    stream << Self::kKind << "(" << geometry.in_channels << ", " << geometry.out_channels << ", groups=" << geometry.groups
+           << ", " << output_ << ")";
   }
 
   /// As ConvPackedParams::weight and bias.
@@ -112,8 +115,9 @@ class TransposedConvolutionOf : public StaticConvolution<Self, Float> {
   using StaticConvolution<Self, Float>::StaticConvolution;
   at::Tensor forward(const at::Tensor& input, const std::optional<at::IntArrayRef>& output_size) override {
     const at::Tensor result = this->params_.apply(input, this->output_, /*relu=*/false);
-    check(!output_size || result.sizes().slice(result.dim() - this->options().dimensions) == *output_size, ModulePathScope::current(),
-          ": got the output size ", output_size.value_or(at::IntArrayRef()), " for a result of shape ", result.sizes(),
+    check(!output_size || result.sizes().slice(result.dim() - this->options().dimensions) == *output_size,
+          ModulePathScope::current(), ": got the output size ", output_size.value_or(at::IntArrayRef()),
+          " for a result of shape ", result.sizes(),
           "; a quantized transposed convolution has the size of its options, so set their output_padding");
     return result;
   }

@@ -5,6 +5,7 @@
 #include <octet/nn/linear_packed_params.h>
 #include <octet/nn/modules.h>
 #include <octet/nn/output_qparams.h>
+#include <octet/nn/trained_parameters.h>
 
 #include <memory>
 #include <string>
@@ -33,7 +34,7 @@ class StaticLinear : public nn::LinearImpl::Implementation {
 
  protected:
   /// @throws Error unless the weight's observer is one of qint8
-  static LinearPackedParams params_from_float(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
+  static LinearPackedParams params_from_float(const at::Tensor& weight, const at::Tensor& bias, const WeightObserver& observer,
                                               const std::string& path);
   static LinearPackedParams params_from_state(const StateDict& state, const std::string& path);
 
@@ -52,12 +53,13 @@ class StaticLinearOf : public ImplementationOf<Self, StaticLinear> {
   /// @param module  in a slot whose observer was calibrated
   /// @throws Error as LinearPackedParams::from_float and OutputQParams::from
   static std::shared_ptr<Self> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig, const std::string& path) {
-    return from_weight(module.weight, module.bias, qconfig, OutputQParams::from(module, path), path);
+    const TrainedParameters trained = trained_parameters(module, qconfig);
+    return from_weight(trained.weight, trained.bias, trained.observer, OutputQParams::from(module, path), path);
   }
   /// The same of a weight [out_features, in_features] and a bias (or an undefined tensor) that are no module's own.
-  static std::shared_ptr<Self> from_weight(const at::Tensor& weight, const at::Tensor& bias, const QConfig& qconfig,
+  static std::shared_ptr<Self> from_weight(const at::Tensor& weight, const at::Tensor& bias, const WeightObserver& observer,
                                            const OutputQParams& output, const std::string& path) {
-    return std::make_shared<Self>(StaticLinear::params_from_float(weight, bias, qconfig, path), output);
+    return std::make_shared<Self>(StaticLinear::params_from_float(weight, bias, observer, path), output);
   }
   /// Rebuilds it from what state_dict() and attributes() gave. @throws Error that names what is missing or wrong
   static std::shared_ptr<Self> from_state(const StateDict& state, const Attributes& attributes, const std::string& path) {
@@ -118,7 +120,8 @@ class LinearTanhImpl : public ImplementationOf<LinearTanhImpl, nn::quantized::St
 
   static std::shared_ptr<LinearTanhImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
                                                     const std::string& path);
-  static std::shared_ptr<LinearTanhImpl> from_state(const StateDict& state, const Attributes& attributes, const std::string& path);
+  static std::shared_ptr<LinearTanhImpl> from_state(const StateDict& state, const Attributes& attributes,
+                                                    const std::string& path);
 
   at::Tensor forward(const at::Tensor& input) override;
 };

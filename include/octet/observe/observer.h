@@ -32,6 +32,16 @@ struct QuantizationTarget {
 /// The arguments of a constructor call in their printed form, in order: {{"dtype", "qint8"}, {"bins", "2048"}}.
 using Arguments = std::vector<std::pair<std::string, std::string>>;
 
+/// Combines tensors of all the processes that observe parts of one data set, element by element and in place. A collective: each
+/// process makes the same calls in the same order, with tensors of the same shape and dtype (float32, int32 or int64).
+class RankReduction {
+ public:
+  virtual ~RankReduction() = default;
+  virtual void min(at::Tensor& values) = 0;
+  virtual void max(at::Tensor& values) = 0;
+  virtual void sum(at::Tensor& values) = 0;
+};
+
 /// A module that watches the tensors passing through it and can say how to quantize them. FakeQuantize is one as well.
 ///
 /// State lives in registered buffers under Python's key names (`min_val`, `max_val`, `eps`, `histogram`, ...) and is updated
@@ -56,6 +66,10 @@ class ObserverBase : public torch::nn::Module {
 
   /// Forgets what was seen. @throws Error where there is nothing to forget.
   virtual void reset_min_max_vals();
+
+  /// Puts what the observers of all processes saw in place of what this one saw, so that all have the state of one that saw
+  /// everything. Whatever an observer has seen, it makes the same calls of the reduction. Does nothing where there is no state.
+  virtual void reduce_over_ranks(RankReduction& /*reduction*/) {}
 
   /// The constructor call that makes an observer like this one, by the options that differ from their defaults:
   /// "MinMaxObserver(dtype=qint8, qscheme=per_tensor_symmetric)". Observers with equal texts are configured equally.
