@@ -2,6 +2,10 @@
 
 /// All of Octet. A model needs `namespace nn = octet::nn;` in place of `namespace nn = torch::nn;`.
 
+#include <octet/distributed/distributed_data_parallel.h>
+#include <octet/distributed/local_ranks.h>
+#include <octet/distributed/process_group.h>
+#include <octet/distributed/synchronize.h>
 #include <octet/io/safetensors.h>
 #include <octet/io/save_load.h>
 #include <octet/models/mobilenet_v2.h>
@@ -10,7 +14,9 @@
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
 #include <octet/nn/conv_add.h>
+#include <octet/nn/intrinsic_qat.h>
 #include <octet/nn/modules.h>
+#include <octet/nn/qat.h>
 #include <octet/nn/qfunctional.h>
 #include <octet/nn/quantizable_lstm.h>
 #include <octet/nn/quantizable_multihead_attention.h>
@@ -22,6 +28,7 @@
 #include <octet/nn/quantized_multihead_attention.h>
 #include <octet/observe/default_qconfigs.h>
 #include <octet/observe/entropy_observer.h>
+#include <octet/observe/learnable_fake_quantize.h>
 #include <octet/observe/mse_observer.h>
 #include <octet/observe/percentile_observer.h>
 #include <octet/observe/qconfig_mapping.h>
@@ -38,4 +45,5 @@
 #include <octet/workflow/fuse_all.h>
 #include <octet/workflow/fuse_modules.h>
 #include <octet/workflow/prepare.h>
+#include <octet/workflow/prepare_qat.h>
 #include <octet/workflow/quantize_dynamic.h>

@@ -1,6 +1,7 @@
 #include <octet/io/safetensors.h>
 #include <octet/io/save_load.h>
 #include <octet/nn/module_site.h>
+#include <octet/observe/observer.h>
 
 #include <nlohmann/json.hpp>
 
@@ -72,7 +73,8 @@ nn::Attributes attributes_from_json(const json& object, const std::string& where
     } else if (value.is_number_float()) {
       attributes[name] = value.get<double>();
     } else if (value.is_array()) {
-      const bool are_integers = std::all_of(value.begin(), value.end(), [](const json& element) { return element.is_number_integer(); });
+      const bool are_integers =
+          std::all_of(value.begin(), value.end(), [](const json& element) { return element.is_number_integer(); });
       check(are_integers, where, ": the attribute \"", name, "\" is a list of other things than integers");
       attributes[name] = value.get<std::vector<int64_t>>();
     } else {
@@ -122,7 +124,13 @@ class Loader {
     check(problems_.empty(), text_of_problems());
 
     const torch::NoGradGuard no_grad;
-    for (auto& [target, value] : copies_) target.copy_(value);
+    for (auto& [target, value] : copies_) {
+      if (target.sizes() == value.sizes()) {
+        target.copy_(value);
+      } else {
+        target.set_data(value.clone());
+      }
+    }
     for (auto& [site, implementation] : swaps_) site->swap(std::move(implementation));
   }
 
@@ -191,12 +199,13 @@ class Loader {
   }
 
   /// The rebuilt module must be the quantized form of the one whose place it takes: the same weights and biases, in the same
-  /// shapes. (Options that no tensor shows, such as batch_first, are those of the file.) Kinds that keep nothing of the module, or
-  /// call all of it otherwise, have been checked by rebuilding them.
+  /// shapes. (Options that no tensor shows, such as batch_first, are those of the file.) Kinds that keep nothing of the module,
+  /// or call all of it otherwise, have been checked by rebuilding them.
   void compare_shapes(torch::nn::Module& module, const nn::StateDict& state, const std::string& path) {
     std::map<std::string, at::Tensor> expected;
     for (const auto& tensor : state_dict(module)) {
-      expected.emplace(tensor.key().substr(tensor.key().rfind('.') + 1), tensor.value());  // LinearReLU has its Linear's as "0.weight"
+      expected.emplace(tensor.key().substr(tensor.key().rfind('.') + 1),
+                       tensor.value());  // LinearReLU has its Linear's as "0.weight"
     }
     const auto is_expected = [&](const auto& tensor) { return expected.contains(tensor.key()); };
     if (std::none_of(state.begin(), state.end(), is_expected)) return;
@@ -225,6 +234,11 @@ class Loader {
     return integers.size(0) == floats.size(0) && (integers.size(1) == packed(4) || integers.size(1) == packed(2));
   }
 
+  /// An observer learns from its first input how many channels there are; until then its lists have one element or none.
+  static bool may_grow(const at::Tensor& target, const at::Tensor& value) {
+    return target.dim() <= 1 && target.numel() <= 1 && value.dim() == 1;
+  }
+
   /// Whether the file has another module in place of the float one at this path.
   bool is_replaced(const std::string& path) const { return modules_.contains(path) && !keep_float_modules_.contains(path); }
 
@@ -248,7 +262,9 @@ class Loader {
               return;
             }
             used_.insert(name);
-            if (value->sizes() != target.sizes() || value->scalar_type() != target.scalar_type()) {
+            const bool fits =
+                value->sizes() == target.sizes() || (dynamic_cast<ObserverBase*>(&module) && may_grow(target, *value));
+            if (!fits || value->scalar_type() != target.scalar_type()) {
               problem("of another shape or dtype", c10::str(name, ": the file has ", value->scalar_type(), " ", value->sizes(),
                                                             ", the model ", target.scalar_type(), " ", target.sizes()));
               return;

@@ -17,7 +17,7 @@ Report fuse_model(torch::nn::Module& model) {
       all.push_back(std::move(paths));
     }
   }
-  return fuse_modules(model, all);
+  return model.is_training() ? fuse_modules_qat(model, all) : fuse_modules(model, all);
 }
 
 }  // namespace octet::models

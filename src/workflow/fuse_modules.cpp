@@ -25,20 +25,38 @@ std::vector<ModuleSite*> find_sites(std::vector<ModuleSite>& sites, const std::v
   return found;
 }
 
-}  // namespace
-
-Report fuse_modules(torch::nn::Module& model, const ModulesToFuse& modules_to_fuse, const FuserMethodMappings& mappings) {
+/// @param check_site  throws an Error for a module that this workflow does not take
+template <class CheckSite>
+Report fuse(torch::nn::Module& model, const ModulesToFuse& modules_to_fuse, const FuserMethodMappings& mappings,
+            const char* workflow, const CheckSite& check_site) {
   std::vector<ModuleSite> sites = nn::module_sites(model);
   std::set<const torch::nn::Module*> used;
   std::vector<Fusion> fusions;
   try {
-    for (const auto& paths : modules_to_fuse) fusions.emplace_back(find_sites(sites, paths, used), mappings);
+    for (const auto& paths : modules_to_fuse) {
+      const std::vector<ModuleSite*> found = find_sites(sites, paths, used);
+      for (const ModuleSite* const site : found) check_site(*site);
+      fusions.emplace_back(found, mappings);
+    }
   } catch (const Error& error) {
-    fail("fuse_modules: ", error.what());
+    fail(workflow, ": ", error.what());
   }
   Report report;
   for (Fusion& fusion : fusions) fusion.apply(report);
   return report;
+}
+
+}  // namespace
+
+Report fuse_modules(torch::nn::Module& model, const ModulesToFuse& modules_to_fuse, const FuserMethodMappings& mappings) {
+  return fuse(model, modules_to_fuse, mappings, "fuse_modules", [](const ModuleSite&) {});
+}
+
+Report fuse_modules_qat(torch::nn::Module& model, const ModulesToFuse& modules_to_fuse, const FuserMethodMappings& mappings) {
+  return fuse(model, modules_to_fuse, mappings, "fuse_modules_qat", [](const ModuleSite& site) {
+    check(site.module().is_training(), "\"", site.path(), "\" is in eval mode, but this fuses for training; call train() on the ",
+          "model first, or fuse_modules() for post-training quantization");
+  });
 }
 
 }  // namespace octet

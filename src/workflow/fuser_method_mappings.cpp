@@ -1,10 +1,9 @@
+#include <octet/nn/batch_norm_folding.h>
 #include <octet/nn/intrinsic.h>
+#include <octet/nn/intrinsic_qat.h>
 #include <octet/nn/modules.h>
 #include <octet/tensor/error.h>
 #include <octet/workflow/fuser_method_mappings.h>
-
-#include <ATen/ops/rsqrt.h>
-#include <ATen/ops/zeros_like.h>
 
 #include <memory>
 #include <type_traits>
@@ -12,32 +11,6 @@
 
 namespace octet {
 namespace {
-
-template <class Float>
-constexpr bool is_transposed =
-    std::is_same_v<Float, torch::nn::ConvTranspose1dImpl> || std::is_same_v<Float, torch::nn::ConvTranspose2dImpl> ||
-    std::is_same_v<Float, torch::nn::ConvTranspose3dImpl>;
-
-/// The weight with each output channel multiplied by its scale. Transposed convolutions have their outputs along the second
-/// dimension, group by group.
-template <class Float>
-at::Tensor scaled_weight(const Float& module, const at::Tensor& scale) {
-  const at::Tensor& weight = module.weight;
-  if constexpr (is_transposed<Float>) {
-    const int64_t groups = module.options.groups();
-    std::vector<int64_t> grouped = weight.sizes().vec();
-    grouped[0] /= groups;
-    grouped.insert(grouped.begin(), groups);
-    std::vector<int64_t> along(grouped.size(), 1);
-    along[0] = groups;
-    along[2] = grouped[2];
-    return (weight.reshape(grouped) * scale.reshape(along)).reshape(weight.sizes());
-  } else {
-    std::vector<int64_t> along(weight.dim(), 1);
-    along[0] = -1;
-    return weight * scale.reshape(along);
-  }
-}
 
 template <class Float>
 int64_t out_channels(const Float& module) {
@@ -48,25 +21,36 @@ int64_t out_channels(const Float& module) {
   }
 }
 
-/// A batch norm folded into the module before it. In eval mode it is y = (x - mean) * scale + shift.
-/// torch.nn.utils.fusion.fuse_conv_bn_weights and fuse_linear_bn_weights.
 template <class Float, class Norm>
-FusedModule fold(const Float& module, const Norm& norm) {
-  check(!module.is_training() && !norm.is_training(),
-        "a module is in training mode, but folding a batch norm needs its final statistics; call eval() on the model first");
+void check_follows(const Float& module, const Norm& norm) {
   check(norm.running_mean.defined() && norm.running_var.defined(),
         "the batch norm has no running statistics (track_running_stats = false), so nothing can be folded; leave it out");
   const int64_t channels = out_channels(module), features = norm.running_mean.numel();
   check(channels == features, "the first module has ", channels, " output channels, but the batch norm has ", features,
         " features; do they really follow each other?");
+}
 
+/// A batch norm folded into the module before it. torch.nn.utils.fusion.fuse_conv_bn_weights and fuse_linear_bn_weights.
+template <class Float, class Norm>
+FusedModule fold(const Float& module, const Norm& norm) {
+  check(!module.is_training() && !norm.is_training(),
+        "a module is in training mode, but folding a batch norm needs its final statistics; call eval() on the model first, or ",
+        "fuse_modules_qat() for training");
+  check_follows(module, norm);
   const torch::NoGradGuard no_grad;
-  const at::Tensor& mean = norm.running_mean;
-  at::Tensor scale = at::rsqrt(norm.running_var + norm.options.eps());
-  if (norm.weight.defined()) scale = norm.weight * scale;
-  const at::Tensor shift = norm.bias.defined() ? norm.bias : at::zeros_like(mean);
-  const at::Tensor bias = (module.bias.defined() ? module.bias - mean : -mean) * scale + shift;
-  return {.weight = scaled_weight(module, scale).to(module.weight), .bias = bias.to(module.weight)};
+  const auto parameters = nn::BatchNormParameters::of(norm);
+  const at::Tensor scale = parameters.scale();
+  return {.weight = nn::WeightLayout::of(module).scaled(module.weight, scale).to(module.weight),
+          .bias = parameters.folded_bias(module.bias, scale).to(module.weight)};
+}
+
+/// A module and the batch norm after it, which goes on learning.
+template <class Fused, class Float>
+FusedModule with_batch_norm(const Float& module, const typename Fused::Norm& norm) {
+  check_follows(module, norm);
+  check(norm.weight.defined(), "the batch norm has no weight and bias (affine = false), which training would go on with; ",
+        "make it affine, or leave it out");
+  return {Fused::fuse(norm)};
 }
 
 /// The sequences that begin with Float. `void` stands for a batch norm or a ReLU that cannot follow.
@@ -85,6 +69,35 @@ void add(FuserMethodMappings& mappings) {
       return fused;
     });
   }
+}
+
+/// The same for training. `void` stands for a class that is missing.
+template <class Float, class WithNorm, class WithNormAndReLU, class WithReLU>
+void add_trainable(FuserMethodMappings& mappings) {
+  using torch::nn::ReLUImpl;
+  using Norm = typename WithNorm::Norm;
+  add<Float, void, WithReLU>(mappings);
+  mappings.set<Float, Norm>(&with_batch_norm<WithNorm, Float>);
+  if constexpr (!std::is_void_v<WithNormAndReLU>) {
+    mappings.set<Float, Norm, ReLUImpl>(
+        [](const Float& module, const Norm& norm, const ReLUImpl&) { return with_batch_norm<WithNormAndReLU>(module, norm); });
+  }
+}
+
+FuserMethodMappings make_qat() {
+  using namespace torch::nn;
+  namespace fused = octet::nn::intrinsic;
+  FuserMethodMappings mappings;
+  add_trainable<Conv1dImpl, fused::ConvBn1dImpl, fused::ConvBnReLU1dImpl, fused::ConvReLU1dImpl>(mappings);
+  add_trainable<Conv2dImpl, fused::ConvBn2dImpl, fused::ConvBnReLU2dImpl, fused::ConvReLU2dImpl>(mappings);
+  add_trainable<Conv3dImpl, fused::ConvBn3dImpl, fused::ConvBnReLU3dImpl, fused::ConvReLU3dImpl>(mappings);
+  add_trainable<LinearImpl, fused::LinearBn1dImpl, fused::LinearBnReLU1dImpl, fused::LinearReLUImpl>(mappings);
+  add_trainable<ConvTranspose1dImpl, fused::ConvTransposeBn1dImpl, void, void>(mappings);
+  add_trainable<ConvTranspose2dImpl, fused::ConvTransposeBn2dImpl, void, void>(mappings);
+  add_trainable<ConvTranspose3dImpl, fused::ConvTransposeBn3dImpl, void, void>(mappings);
+  add<BatchNorm2dImpl, void, fused::BNReLU2dImpl>(mappings);
+  add<BatchNorm3dImpl, void, fused::BNReLU3dImpl>(mappings);
+  return mappings;
 }
 
 FuserMethodMappings make_default() {
@@ -132,6 +145,11 @@ const FuserMethodMappings::Method* FuserMethodMappings::find(const Sequence& seq
 
 const FuserMethodMappings& default_fuser_method_mappings() {
   static const FuserMethodMappings mappings = make_default();
+  return mappings;
+}
+
+const FuserMethodMappings& default_qat_fuser_method_mappings() {
+  static const FuserMethodMappings mappings = make_qat();
   return mappings;
 }
 

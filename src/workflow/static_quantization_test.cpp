@@ -5,6 +5,7 @@
 #include <support/errors.h>
 #include <support/oracle.h>
 #include <torch/torch.h>
+#include <workflow/residual_test_support.h>
 
 #include <filesystem>
 #include <map>
@@ -15,48 +16,11 @@ namespace octet {
 namespace {
 
 using test::error_text;
+using test::kGroups;
+using test::Residual;
+using test::ResidualImpl;
 using test::sqnr_db;
-
-/// The network of static_quantization_oracle.py.
-struct ResidualImpl : torch::nn::Cloneable<ResidualImpl> {
-  nn::QuantStub quant{nullptr};
-  nn::DeQuantStub dequant{nullptr};
-  nn::Conv2d conv1{nullptr}, conv2{nullptr}, conv3{nullptr}, conv4{nullptr};
-  nn::BatchNorm2d bn1{nullptr}, bn2{nullptr};
-  nn::ReLU relu1{nullptr}, relu3{nullptr}, relu4{nullptr};
-  nn::Linear fc{nullptr}, out{nullptr};
-  nn::FloatFunctional skip_add{nullptr}, join{nullptr};
-
-  ResidualImpl() { reset(); }
-  void reset() override {
-    quant = register_module("quant", nn::QuantStub());
-    dequant = register_module("dequant", nn::DeQuantStub());
-    conv1 = register_module("conv1", nn::Conv2d(torch::nn::Conv2dOptions(3, 8, 3).padding(1).bias(false)));
-    bn1 = register_module("bn1", nn::BatchNorm2d(8));
-    relu1 = register_module("relu1", nn::ReLU());
-    conv2 = register_module("conv2", nn::Conv2d(torch::nn::Conv2dOptions(8, 8, 3).padding(1).groups(8)));
-    bn2 = register_module("bn2", nn::BatchNorm2d(8));
-    conv3 = register_module("conv3", nn::Conv2d(torch::nn::Conv2dOptions(8, 12, 1).stride(2)));
-    relu3 = register_module("relu3", nn::ReLU());
-    conv4 = register_module("conv4", nn::Conv2d(torch::nn::Conv2dOptions(8, 4, 3).stride(2).padding(1)));
-    fc = register_module("fc", nn::Linear(16, 10));
-    relu4 = register_module("relu4", nn::ReLU());
-    out = register_module("out", nn::Linear(10, 5));
-    skip_add = register_module("skip_add", nn::FloatFunctional());
-    join = register_module("join", nn::FloatFunctional());
-  }
-
-  at::Tensor forward(at::Tensor x) {
-    x = relu1->forward(bn1->forward(conv1->forward(quant->forward(x))));
-    x = skip_add->add_relu(x, bn2->forward(conv2->forward(x)));
-    x = join->cat({relu3->forward(conv3->forward(x)), conv4->forward(x)}, 1);
-    x = torch::flatten(torch::adaptive_avg_pool2d(x, {1, 1}), 1);
-    return dequant->forward(out->forward(relu4->forward(fc->forward(x))));
-  }
-};
-TORCH_MODULE(Residual);
-
-const ModulesToFuse kGroups{{"conv1", "bn1", "relu1"}, {"conv2", "bn2"}, {"conv3", "relu3"}, {"fc", "relu4"}};
+using test::tensors_of;
 
 Residual evaluated() {
   torch::manual_seed(2);
@@ -82,16 +46,6 @@ QConfig qconfig_named(const std::string& name) {
   return get_default_qconfig(name);
 }
 
-/// The tensors of an oracle's case whose keys begin with "<kind>/", by the rest of the key.
-std::map<std::string, at::Tensor> tensors_of(const c10::Dict<c10::IValue, c10::IValue>& oracle, const std::string& kind) {
-  std::map<std::string, at::Tensor> tensors;
-  for (const auto& entry : oracle) {
-    const std::string& key = entry.key().toStringRef();
-    if (key.starts_with(kind + "/")) tensors[key.substr(kind.size() + 1)] = entry.value().toTensor();
-  }
-  return tensors;
-}
-
 TEST(StaticQuantization, AgreesWithTorchAoOnAWholeNetwork) {
   const torch::NoGradGuard no_grad;
   const auto answers = test::load_oracle("workflow/static_quantization");
@@ -99,13 +53,7 @@ TEST(StaticQuantization, AgreesWithTorchAoOnAWholeNetwork) {
     const auto oracle = item.toGenericDict();
     const std::string name = oracle.at("name").toStringRef();
     Residual net;
-    for (const auto& [key, value] : tensors_of(oracle, "state")) {
-      auto parameters = net->named_parameters();
-      auto buffers = net->named_buffers();
-      at::Tensor* const target = parameters.contains(key) ? parameters.find(key) : buffers.find(key);
-      ASSERT_NE(target, nullptr) << key;
-      target->copy_(value);
-    }
+    test::set_state(*net, tensors_of(oracle, "state"));
     net->eval();
     const at::Tensor x = oracle.at("x").toTensor(), float_out = oracle.at("float_out").toTensor();
     EXPECT_TRUE(at::allclose(net->forward(x), float_out, 1e-5, 1e-6));
@@ -118,7 +66,8 @@ TEST(StaticQuantization, AgreesWithTorchAoOnAWholeNetwork) {
 
     nn::StateDict state = state_dict(*net);
     for (const auto& [path, expected] : tensors_of(oracle, "qparams")) {
-      EXPECT_NEAR(state[path + ".scale"].item<double>(), expected[0].item<double>(), 1e-6 * expected[0].item<double>()) << name << path;
+      EXPECT_NEAR(state[path + ".scale"].item<double>(), expected[0].item<double>(), 1e-6 * expected[0].item<double>())
+          << name << path;
       EXPECT_EQ(state[path + ".zero_point"].item<int64_t>(), expected[1].item<int64_t>()) << name << path;
     }
     for (const auto& [path, expected] : tensors_of(oracle, "weights")) {
@@ -128,10 +77,11 @@ TEST(StaticQuantization, AgreesWithTorchAoOnAWholeNetwork) {
 
     std::map<std::string, at::Tensor> outputs;
     for (const char* path : {"quant", "conv1", "conv2", "conv3", "conv4", "fc", "out"}) {
-      nn::as_slot(*net->named_children()[path])->register_forward_hook(
-          [&, path](torch::nn::Module&, const std::vector<at::Tensor>&, std::vector<at::Tensor>& results) {
-            outputs[path] = octet::int_repr(results.at(0));
-          });
+      nn::as_slot(*net->named_children()[path])
+          ->register_forward_hook(
+              [&, path](torch::nn::Module&, const std::vector<at::Tensor>&, std::vector<at::Tensor>& results) {
+                outputs[path] = octet::int_repr(results.at(0));
+              });
     }
     const at::Tensor out = net->forward(x);
     // With eight bits of activations the sums of torch.ao's depthwise kernel saturate, so there are no integers to compare.
@@ -139,7 +89,8 @@ TEST(StaticQuantization, AgreesWithTorchAoOnAWholeNetwork) {
       const at::Tensor steps = (outputs.at(path).to(at::kInt) - expected.to(at::kInt)).abs();
       // Later layers see inputs that may differ by a step already.
       EXPECT_LE(steps.max().item<int>(), path == "quant" || path == "conv1" ? 1 : 2) << name << path;
-      EXPECT_GE((steps == 0).to(at::kDouble).mean().item<double>(), path == "quant" || path == "conv1" ? 0.995 : 0.95) << name << path;
+      EXPECT_GE((steps == 0).to(at::kDouble).mean().item<double>(), path == "quant" || path == "conv1" ? 0.995 : 0.95)
+          << name << path;
     }
     EXPECT_GE(sqnr_db(float_out, out), sqnr_db(float_out, oracle.at("out").toTensor()) - 0.5) << name;
   }
@@ -150,8 +101,8 @@ TEST(StaticQuantization, KeepsActivationsAsIntegersBetweenTheStubs) {
   convert(*net);
   int64_t quantized = 0;
   for (const char* path : {"conv1", "bn1", "relu1", "conv2", "skip_add", "join", "fc", "out"}) {
-    nn::as_slot(*net->named_children()[path])->register_forward_hook(
-        [&](torch::nn::Module&, const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) {
+    nn::as_slot(*net->named_children()[path])
+        ->register_forward_hook([&](torch::nn::Module&, const std::vector<at::Tensor>& inputs, std::vector<at::Tensor>& outputs) {
           quantized += is_quantized(inputs.at(0)) && is_quantized(outputs.at(0));
         });
   }
@@ -189,7 +140,8 @@ TEST(StaticQuantization, IsOneCallToo) {
 }
 
 TEST(StaticQuantization, SwapsPlainModulesInASequentialAndReportsThoseInMembers) {
-  torch::nn::Sequential net(nn::QuantStub(), torch::nn::Conv2d(3, 4, 3), torch::nn::ReLU(), torch::nn::MaxPool2d(2), nn::DeQuantStub());
+  torch::nn::Sequential net(nn::QuantStub(), torch::nn::Conv2d(3, 4, 3), torch::nn::ReLU(), torch::nn::MaxPool2d(2),
+                            nn::DeQuantStub());
   net->eval();
   const at::Tensor x = torch::randn({2, 3, 8, 8});
   const at::Tensor expected = net->forward(x);
@@ -216,7 +168,8 @@ TEST(StaticQuantization, SwapsPlainModulesInASequentialAndReportsThoseInMembers)
 }
 
 TEST(Prepare, PutsObserversWhereTorchAoDoes) {
-  torch::nn::Sequential net(nn::QuantStub(), nn::Linear(4, 4), nn::Sigmoid(), nn::Tanh(), nn::ReLU(), nn::Dropout(), nn::DeQuantStub());
+  torch::nn::Sequential net(nn::QuantStub(), nn::Linear(4, 4), nn::Sigmoid(), nn::Tanh(), nn::ReLU(), nn::Dropout(),
+                            nn::DeQuantStub());
   net->eval();
   prepare(*net, default_qconfig);
   const auto observer = [&](size_t i) {
@@ -245,7 +198,8 @@ TEST(Prepare, FollowsTheMappingTheAllowListAndTheSlotsOwnQConfig) {
   EXPECT_EQ(nn::as_slot(*net->conv4)->activation_post_process()->describe(), default_qconfig.activation.describe());
 
   Residual listed = evaluated();
-  const Report by_list = prepare(*listed, default_qconfig, PrepareOptions().allow_list(std::vector{ModuleType::of<nn::Linear>()}));
+  const Report by_list =
+      prepare(*listed, default_qconfig, PrepareOptions().allow_list(std::vector{ModuleType::of<nn::Linear>()}));
   EXPECT_EQ(by_list.count(ModuleStatus::observed), 2) << by_list;
   EXPECT_EQ(by_list.find("conv1")->detail, "not in the allow_list");
 }
@@ -255,10 +209,12 @@ TEST(Prepare, RefusesWhatCannotBeRightAndLeavesTheModelAsItWas) {
   net->train();
   EXPECT_NE(error_text([&] { prepare(*net, default_qconfig); }).find("is in training mode"), std::string::npos);
   net->eval();
-  EXPECT_NE(error_text([&] { prepare(*net, QConfigMapping(default_qconfig).set_module_name("conv9", default_qconfig)); })
-                .find("names the module \"conv9\", which the model does not have"),
+  EXPECT_NE(error_text([&] {
+              prepare(*net, QConfigMapping(default_qconfig).set_module_name("conv9", default_qconfig));
+            }).find("names the module \"conv9\", which the model does not have"),
             std::string::npos);
-  EXPECT_NE(error_text([&] { prepare(*net, QConfigMapping()); }).find("no module of the model gets a qconfig"), std::string::npos);
+  EXPECT_NE(error_text([&] { prepare(*net, QConfigMapping()); }).find("no module of the model gets a qconfig"),
+            std::string::npos);
   EXPECT_EQ(net->named_buffers().size(), evaluated()->named_buffers().size());
   prepare(*net, default_qconfig);
   EXPECT_NE(error_text([&] { prepare(*net, default_qconfig); }).find("was prepared before"), std::string::npos);
@@ -282,9 +238,10 @@ TEST(Prepare, TellsThatAFunctionalIsUsedTwiceInOneForwardPass) {
   prepare(net, default_qconfig);
   for (int i = 0; i < 3; ++i) net.once(torch::ones(3));
   const at::Tensor x = net.once(torch::ones(3));
-  EXPECT_EQ(error_text([&] { net.add->add(x, x); }),
-            "add: used twice in one forward pass, but an instance has the scale and zero point of one operation; give each operation "
-            "an instance of its own");
+  EXPECT_EQ(
+      error_text([&] { net.add->add(x, x); }),
+      "add: used twice in one forward pass, but an instance has the scale and zero point of one operation; give each operation "
+      "an instance of its own");
   EXPECT_NO_THROW(net.once(torch::ones(3)));
 }
 

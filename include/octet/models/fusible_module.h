@@ -16,9 +16,10 @@ class FusibleModule {
   virtual ModulesToFuse modules_to_fuse() const = 0;
 };
 
-/// Fuses, in place and all at once, what every FusibleModule in a model names: the `fuse_model()` of torchvision's models.
+/// Fuses, in place and all at once, what every FusibleModule in a model names: the `fuse_model()` of torchvision's models: in
+/// eval mode with fuse_modules(), in training mode with fuse_modules_qat().
 /// @return a row for each module that was fused
-/// @throws Error as fuse_modules(): in training mode, and for a model that is fused already. The model is then as it was.
+/// @throws Error as those do, also for a model that is fused already. The model is then as it was.
 Report fuse_model(torch::nn::Module& model);
 
 }  // namespace octet::models

@@ -55,4 +55,20 @@ Model fuse_modules(const Model& model, const ModulesToFuse& modules_to_fuse, boo
   return result;
 }
 
+/// The same for quantization-aware training: a batch norm is not folded but becomes the child `bn` of the slot that computes,
+/// with its own tensors, and goes on learning. torch.ao.quantization.fuse_modules_qat, by default for its sequences, (Linear,
+/// BatchNorm1d, ReLU) and ConvTranspose1d|2d|3d with BatchNorm.
+/// @throws Error as fuse_modules, but for eval mode in place of training mode, and for a batch norm that is not affine
+Report fuse_modules_qat(torch::nn::Module& model, const ModulesToFuse& modules_to_fuse,
+                        const FuserMethodMappings& mappings = default_qat_fuser_method_mappings());
+
+template <ModelPointer Model>
+Model fuse_modules_qat(const Model& model, const ModulesToFuse& modules_to_fuse, bool inplace = false,
+                       const FuserMethodMappings& mappings = default_qat_fuser_method_mappings(), Report* report = nullptr) {
+  Model result = inplace ? model : clone_model(model);
+  Report done = fuse_modules_qat(*result, modules_to_fuse, mappings);
+  if (report) *report = std::move(done);
+  return result;
+}
+
 }  // namespace octet

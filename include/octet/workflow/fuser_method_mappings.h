@@ -89,8 +89,11 @@ class FuserMethodMappings {
 /// the parameters of the module before it.
 const FuserMethodMappings& default_fuser_method_mappings();
 
-/// Those, and the ones that torch.ao has for its backend onednn: (Linear, LeakyReLU), (Linear, BatchNorm1d, LeakyReLU) and
-/// (Linear, Tanh).
+/// The same sequences for training, where a batch norm stays and learns on, as a part of the fused module.
+const FuserMethodMappings& default_qat_fuser_method_mappings();
+
+/// The default ones, and those that torch.ao has for its backend onednn: (Linear, LeakyReLU), (Linear, BatchNorm1d, LeakyReLU)
+/// and (Linear, Tanh).
 const FuserMethodMappings& onednn_fuser_method_mappings();
 
 }  // namespace octet

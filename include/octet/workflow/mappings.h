@@ -79,13 +79,22 @@ class ModuleMappings {
   std::map<std::type_index, FromFloat> pairs_;
 };
 
-/// The pairs of quantize_dynamic: Linear, LinearReLU, LSTM, GRU, LSTMCell, GRUCell, RNNCell, Embedding, EmbeddingBag
-/// (torch.ao's DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS).
+/// The pairs of quantize_dynamic: Linear, LinearReLU, LSTM, GRU, LSTMCell, GRUCell, RNNCell, Embedding, EmbeddingBag,
+/// and the training form of Linear (torch.ao's DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS).
 const ModuleMappings& default_dynamic_quant_module_mappings();
 
 /// The pairs of convert(): torch.ao's DEFAULT_STATIC_QUANT_MODULE_MAPPINGS, and beyond it Sigmoid, Tanh, Softmax, Hardsigmoid,
-/// SiLU, GELU, and the observed forms of LSTM and MultiheadAttention.
+/// SiLU, GELU, the observed forms of LSTM and MultiheadAttention, and all training forms.
 const ModuleMappings& default_static_quant_module_mappings();
+
+/// The training forms that prepare_qat() puts in the place of modules: torch.ao's DEFAULT_QAT_MODULE_MAPPINGS, and beyond it
+/// Conv1d, ConvReLU1d, transposed convolutions with and without a batch norm, Linear, BatchNorm1d and ReLU in one, ConvAdd2d and
+/// ConvAddReLU2d, Embedding and EmbeddingBag (torch.ao's get_embedding_qat_module_mappings).
+const ModuleMappings& default_qat_module_mappings();
+
+/// Training for quantize_dynamic()'s arithmetic: Linear as nn::qat::dynamic::Linear, for default_dynamic_qat_qconfig. Such a
+/// model is converted with convert(model, default_dynamic_quant_module_mappings()).
+const ModuleMappings& dynamic_qat_module_mappings();
 
 /// The modules that prepare() replaces by an observed form of their own: LSTM, MultiheadAttention
 /// (torch.ao's get_default_custom_config_dict).
