@@ -176,8 +176,7 @@ void register_benchmarks(Isa isa) {
   for (const ConvolutionLayer& layer : kConvolutionLayers) {
     std::string what = std::string("convolution_") + layer.name;
     for (const int64_t part : {layer.in_channels, layer.out_channels, layer.size}) what.append("/").append(std::to_string(part));
-    add(what + "/s" + std::to_string(layer.stride),
-        [=](benchmark::State& state) { bench_convolution(state, isa, layer); });
+    add(what + "/s" + std::to_string(layer.stride), [=](benchmark::State& state) { bench_convolution(state, isa, layer); });
   }
   static std::vector<uint8_t> q(kValues);
   static std::vector<float> y(kValues);

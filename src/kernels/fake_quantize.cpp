@@ -73,4 +73,32 @@ void fake_quantize_backward(const float* grad_out, const ChannelLayout& layout, 
   });
 }
 
+void fake_quantize_learnable_backward(const float* x, const float* grad_out, const ChannelLayout& layout,
+                                      const ChannelQParams& qparams, float* grad_in, float* grad_scale, float* grad_zero_point,
+                                      ParallelFor parallel_for) {
+  constexpr int64_t kPortion = 4096;
+  const std::vector<FakeQuantizeArgs> args = checked_args(qparams, layout.channels);
+  const KernelTable& table = kernels();
+  const int64_t portions = (layout.inner + kPortion - 1) / kPortion;  // of a row
+  std::vector<LearnableSums> sums(layout.rows() * portions);
+  const auto channel_of = [&](int64_t part) { return part / portions % layout.channels; };
+  parallel_for(
+      0, std::ssize(sums), items_per_task(kElementsPerTask, std::min(layout.inner, kPortion)), [&](int64_t begin, int64_t end) {
+        for (int64_t part = begin; part < end; ++part) {
+          const int64_t first = part % portions * kPortion, offset = part / portions * layout.inner + first;
+          sums[part] = table.fake_quantize_learnable_backward(
+              x + offset, grad_out + offset, std::min(kPortion, layout.inner - first), args[channel_of(part)], grad_in + offset);
+        }
+      });
+  std::vector<double> of_scale(layout.channels), of_zero_point(layout.channels);
+  for (int64_t part = 0; part < std::ssize(sums); ++part) {
+    of_scale[channel_of(part)] += sums[part].scale;
+    of_zero_point[channel_of(part)] += sums[part].clamped;
+  }
+  for (int64_t channel = 0; channel < layout.channels; ++channel) {
+    grad_scale[channel] = static_cast<float>(of_scale[channel]);
+    grad_zero_point[channel] = static_cast<float>(-of_zero_point[channel] * qparams.scale[channel]);
+  }
+}
+
 }  // namespace octet::kernels

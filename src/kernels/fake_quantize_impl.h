@@ -33,6 +33,42 @@ void fake_quantize(const float* x, int64_t n, const FakeQuantizeArgs& args, floa
   });
 }
 
+/// Element i goes to the i % 16th of the partial sums. A rest is filled up with zeros, which add nothing.
+template <class Simd>
+LearnableSums fake_quantize_learnable_backward(const float* x, const float* grad_out, int64_t n, const FakeQuantizeArgs& args,
+                                               float* grad_in) {
+  constexpr int64_t kBlock = 16, kVectors = kBlock / Simd::kLanes;
+  const auto inverse_scale = Simd::set(args.inverse_scale), low = Simd::set(args.low), high = Simd::set(args.high);
+  const auto zero = Simd::set(0.0f);
+  typename Simd::Float scale_sums[kVectors], clamped_sums[kVectors];
+  for (int64_t v = 0; v < kVectors; ++v) scale_sums[v] = clamped_sums[v] = zero;
+  const auto add_block = [&](const float* x, const float* grad_out, float* grad_in) __attribute__((always_inline)) {
+#pragma GCC unroll 16
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const auto gradient = Simd::load(grad_out + v * Simd::kLanes, AllLanes{});
+      const auto steps = Simd::mul(Simd::load(x + v * Simd::kLanes, AllLanes{}), inverse_scale);
+      const auto rounded = Simd::nearest(steps);
+      const auto clamped = Simd::min(Simd::max(rounded, low), high);
+      const auto by_scale = Simd::sub(clamped, Simd::select_equal(rounded, clamped, steps, zero));
+      scale_sums[v] = Simd::fma(gradient, by_scale, scale_sums[v]);
+      clamped_sums[v] = Simd::add(clamped_sums[v], Simd::select_equal(rounded, clamped, zero, gradient));
+      Simd::store(grad_in + v * Simd::kLanes, Simd::select_equal(rounded, clamped, gradient, zero), AllLanes{});
+    }
+  };
+  const int64_t whole = n / kBlock * kBlock;
+  for (int64_t i = 0; i < whole; i += kBlock) add_block(x + i, grad_out + i, grad_in + i);
+  if (whole < n) {
+    float rest_x[kBlock] = {}, rest_gradient[kBlock] = {};
+    for (int64_t i = whole; i < n; ++i) {
+      rest_x[i - whole] = x[i];
+      rest_gradient[i - whole] = grad_out[i];
+    }
+    add_block(rest_x, rest_gradient, rest_gradient);
+    for (int64_t i = whole; i < n; ++i) grad_in[i] = rest_gradient[i - whole];
+  }
+  return {Simd::sum16(scale_sums), Simd::sum16(clamped_sums)};
+}
+
 template <class Simd>
 void keep_where_set(const float* x, const uint8_t* mask, int64_t n, float* out) {
   for_each_vector<Simd>(n, [&](int64_t i, auto lanes) {

@@ -147,6 +147,44 @@ TEST(FakeQuantize, LetsNoGradientPassThatIsNotANumberWhereItClamped) {
   });
 }
 
+TEST(FakeQuantize, LearnsScalesAndZeroPointsByTheGradientsOfTheDefinition) {
+  Random random(5);
+  for (const ChannelLayout& layout : {ChannelLayout{1, 5, 9}, {3, 4, 1}, {2, 3, 70}, {1, 1, 40'000}, {7, 2, 16}, {2, 3, 0}}) {
+    const int64_t n = layout.rows() * layout.inner;
+    const GuardedArray<float> x(random_floats(random, n, -2.0f, 2.0f)), grad(random_floats(random, n, -1.0f, 1.0f));
+    const std::vector<float> scale = random_floats(random, layout.channels, 0.1f, 0.3f);
+    const auto zero_point = random_integers<int32_t>(random, layout.channels, -8, 7);
+    std::vector<double> by_scale(layout.channels), by_zero_point(layout.channels), magnitude(layout.channels);
+    std::vector<float> passed(n);
+    for (int64_t i = 0; i < n; ++i) {
+      const int64_t channel = i / layout.inner % layout.channels;
+      const auto [value, passes] = expected_of(x[i], {scale[channel], zero_point[channel], -8, 7});
+      const double steps = double{x[i]} / scale[channel], q = double{value} / scale[channel];
+      by_scale[channel] += grad[i] * (passes ? q - steps : q);
+      by_zero_point[channel] -= passes ? 0.0 : double{grad[i]} * scale[channel];
+      magnitude[channel] += std::fabs(grad[i]) * 15;
+      passed[i] = passes ? grad[i] : 0.0f;
+    }
+    std::vector<uint32_t> first_bits;
+    for_each_isa([&] {
+      for (const ParallelFor parallel_for : {ParallelFor{serial_for}, ParallelFor{test::three_threads_for}}) {
+        const GuardedArray<float> grad_in(n), grad_scale(layout.channels), grad_zero_point(layout.channels);
+        fake_quantize_learnable_backward(x.data(), grad.data(), layout, {scale.data(), zero_point.data(), -8, 7}, grad_in.data(),
+                                         grad_scale.data(), grad_zero_point.data(), parallel_for);
+        EXPECT_EQ(bits(grad_in.values()), bits(passed));
+        for (int64_t channel = 0; channel < layout.channels; ++channel) {
+          ASSERT_NEAR(grad_scale[channel], by_scale[channel], 1e-6 * magnitude[channel]);
+          ASSERT_NEAR(grad_zero_point[channel], by_zero_point[channel], 1e-6 * magnitude[channel]);
+        }
+        auto sums = grad_scale.values();
+        for (const float sum : grad_zero_point.values()) sums.push_back(sum);
+        if (first_bits.empty()) first_bits = bits(sums);
+        EXPECT_EQ(bits(sums), first_bits);
+      }
+    });
+  }
+}
+
 TEST(FakeQuantize, NamesWhatIsWrongWithItsArgumentsBeforeItWrites) {
   const auto run = [&](std::vector<float> scale, std::vector<int32_t> zero_point, int32_t quant_min, int32_t quant_max) {
     std::vector<float> x{1.0f, 2.0f}, out{7.0f, 7.0f};

@@ -68,6 +68,12 @@ struct FakeQuantizeArgs {
   float scale;
 };
 
+/// Of gradients times derivatives by the scale, and of gradients where x was clamped.
+struct LearnableSums {
+  float scale;
+  float clamped;
+};
+
 /// Where requantized sums go, and what is added to them before.
 struct RequantizeArgs {
   QuantizeArgs quantize;  ///< relu is in its quant_min
@@ -181,6 +187,8 @@ struct KernelTable {
   /// `out = clamp(nearbyint(x * inverse_scale), low, high) * scale`; mask: a bit for each element, whether it was not clamped.
   void (*fake_quantize)(const float* x, int64_t n, const FakeQuantizeArgs& args, float* out, uint8_t* mask);
   void (*fake_quantize_with_mask)(const float* x, int64_t n, const FakeQuantizeArgs& args, float* out, uint8_t* mask);
+  LearnableSums (*fake_quantize_learnable_backward)(const float* x, const float* grad_out, int64_t n,
+                                                    const FakeQuantizeArgs& args, float* grad_in);
   void (*keep_where_set)(const float* x, const uint8_t* mask, int64_t n, float* out);
   void (*add_u8)(const uint8_t* a, const uint8_t* b, int64_t n, const BinaryArgs& args, uint8_t* out);
   void (*add_s8)(const int8_t* a, const int8_t* b, int64_t n, const BinaryArgs& args, int8_t* out);

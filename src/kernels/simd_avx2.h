@@ -89,6 +89,9 @@ struct Avx2Simd {
     return _mm256_or_ps(abs(magnitude), _mm256_and_ps(_mm256_set1_ps(-0.0f), sign));
   }
   static Float select_less(Float a, Float b, Float x, Float y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+  static Float select_equal(Float a, Float b, Float x, Float y) {
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_EQ_OQ));
+  }
   static Int round(Float a) { return _mm256_cvtps_epi32(a); }
   static Float nearest(Float a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
   static Float to_float(Int a) { return _mm256_cvtepi32_ps(a); }

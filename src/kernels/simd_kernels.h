@@ -31,6 +31,7 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .dequantize_s8 = dequantize<Simd, int8_t>,
       .fake_quantize = fake_quantize<Simd, false>,
       .fake_quantize_with_mask = fake_quantize<Simd, true>,
+      .fake_quantize_learnable_backward = fake_quantize_learnable_backward<Simd>,
       .keep_where_set = keep_where_set<Simd>,
       .add_u8 = add_pairs<Simd, uint8_t>,
       .add_s8 = add_pairs<Simd, int8_t>,

@@ -56,6 +56,8 @@ struct ScalarSimd {
   static Float copy_sign(Float magnitude, Float sign) { return std::copysign(magnitude, sign); }
   /// a < b ? x : y
   static Float select_less(Float a, Float b, Float x, Float y) { return a < b ? x : y; }
+  /// a == b ? x : y
+  static Float select_equal(Float a, Float b, Float x, Float y) { return a == b ? x : y; }
   /// Half to even; |a| < 2^31.
   static Int round(Float a) { return static_cast<int32_t>(std::nearbyint(a)); }
   /// Half to even, as a float: of any magnitude, with the sign of a.

@@ -17,7 +17,18 @@ namespace octet {
 at::Tensor fake_quantize(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point,
                          const QuantizationTarget& target);
 
-/// The dimension of x that target.ch_axis means. @throws Error if there is none, or if it has not as many channels as the scale
-int64_t channel_dimension(const at::Tensor& x, const at::Tensor& scale, const QuantizationTarget& target);
+struct LearnableGradients {
+  at::Tensor x;           ///< as x
+  at::Tensor scale;       ///< as the scale
+  at::Tensor zero_point;  ///< as the scale
+};
+
+/// The gradients of fake_quantize() by all that is learned, for integer zero points, with steps = x / scale:
+/// - x:          the gradient where x was rounded only, 0 where it was clamped;
+/// - scale:      sum of gradient * (round(steps) - steps where x was rounded only, bound - zero_point where it was clamped);
+/// - zero_point: -scale * sum of the gradient where x was clamped.
+/// By octet's kernel where fake_quantize() is, else by operators. @throws Error as fake_quantize()
+LearnableGradients learnable_gradients(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& scale,
+                                       const at::Tensor& zero_point, const QuantizationTarget& target);
 
 }  // namespace octet

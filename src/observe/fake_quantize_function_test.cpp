@@ -97,6 +97,25 @@ TEST(FakeQuantizeFunction, HasSecondDerivativesOfWhatFollowsIt) {
   EXPECT_TRUE(second.allclose(torch::tensor({0.0F, 6 * -0.25F, 6 * 0.5F, 0.0F})));
 }
 
+TEST(FakeQuantizeFunction, LearnsTheSameByTheKernelAsByOperators) {
+  const at::Tensor images = torch::randn({2, 3, 4, 5}, torch::kDouble) * 2;
+  for (const at::Tensor& x : {images, images.to(at::MemoryFormat::ChannelsLast), images.slice(3, 0, 5, 2)}) {
+    for (const int64_t axis : {-1, 0, 1}) {
+      SCOPED_TRACE(c10::str(x.strides(), ' ', axis));
+      const int64_t channels = axis < 0 ? 1 : x.size(axis);
+      const at::Tensor scale = torch::linspace(0.1, 0.3, channels), zero_point = torch::arange(-2, channels - 2, torch::kInt);
+      const QuantizationTarget target{
+          .qscheme = axis < 0 ? per_tensor_affine : per_channel_affine, .quant_min = -8, .quant_max = 7, .ch_axis = axis};
+      const at::Tensor gradient = torch::randn({2, 3, 5, x.size(3)}, torch::kDouble).slice(2, 0, 4);
+      const auto by_operators = learnable_gradients(gradient, x, scale, zero_point, target);
+      const auto by_kernel = learnable_gradients(gradient.to(torch::kFloat), x.to(torch::kFloat), scale, zero_point, target);
+      EXPECT_TRUE(by_kernel.x.allclose(by_operators.x.to(torch::kFloat)));
+      EXPECT_TRUE(by_kernel.scale.allclose(by_operators.scale, 1e-4, 1e-4)) << by_kernel.scale << by_operators.scale;
+      EXPECT_TRUE(by_kernel.zero_point.allclose(by_operators.zero_point, 1e-4, 1e-4));
+    }
+  }
+}
+
 TEST(FakeQuantizeFunction, NamesTheModuleInItsErrors) {
   const ModulePathScope scope("encoder.fc");
   const QuantizationTarget channels{.qscheme = per_channel_affine, .ch_axis = 1};

@@ -6,13 +6,11 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 #include <limits>
-#include <vector>
 
 namespace octet {
 namespace {
@@ -21,14 +19,16 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 // Fake quantization with gradients of x, scale and zero point.
-class LearnedRounding : public torch::autograd::Function<LearnedRounding> {
+class LearnableRounding : public torch::autograd::Function<LearnableRounding> {
  public:
-  // @param integers  the zero point rounded, int32
+  // @param integers         the zero point as forward() rounds with it, int32
+  // @param gradient_factor  for the gradients of scale and zero point
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& scale,
                             const at::Tensor& /*zero_point*/, const at::Tensor& integers, const QuantizationTarget& target,
                             double gradient_factor) {
     context->save_for_backward({x, scale, integers});
-    context->saved_data["axis"] = is_per_channel(target.qscheme) ? channel_dimension(x, scale, target) : int64_t{-1};
+    context->saved_data["per_channel"] = is_per_channel(target.qscheme);
+    context->saved_data["ch_axis"] = target.ch_axis;
     context->saved_data["quant_min"] = target.quant_min;
     context->saved_data["quant_max"] = target.quant_max;
     context->saved_data["gradient_factor"] = gradient_factor;
@@ -37,25 +37,15 @@ class LearnedRounding : public torch::autograd::Function<LearnedRounding> {
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
     check(!at::GradMode::is_enabled(), "LearnableFakeQuantize has no second derivative; call backward() without create_graph");
+    auto& data = context->saved_data;
+    const QuantizationTarget target{.qscheme = data["per_channel"].toBool() ? per_channel_affine : per_tensor_affine,
+                                    .quant_min = data["quant_min"].toInt(),
+                                    .quant_max = data["quant_max"].toInt(),
+                                    .ch_axis = data["ch_axis"].toInt()};
     const auto saved = context->get_saved_variables();
-    const auto &x = saved[0], &scale = saved[1], &integers = saved[2];
-    const int64_t axis = context->saved_data["axis"].toInt();
-    std::vector<int64_t> channels_of_x(x.dim(), 1);
-    if (axis >= 0) channels_of_x[axis] = x.size(axis);
-    const auto along_x = [&](const at::Tensor& channels) { return axis >= 0 ? channels.view(channels_of_x) : channels; };
-    const auto to_channels = [&](const at::Tensor& like_x) { return like_x.sum_to_size(channels_of_x).view(scale.sizes()); };
-
-    const at::Tensor gradient = gradients[0].to(at::kFloat);
-    const at::Tensor steps = x.to(at::kFloat) * along_x(scale.reciprocal());
-    const at::Tensor rounded = steps.round();
-    const at::Tensor clamped = rounded.clamp(along_x(context->saved_data["quant_min"].toInt() - integers),
-                                             along_x(context->saved_data["quant_max"].toInt() - integers));
-    const at::Tensor passes = rounded == clamped;
-    const double factor = context->saved_data["gradient_factor"].toDouble();
-    const at::Tensor of_scale = to_channels(gradient * (clamped - at::where(passes, steps, 0.0))) * factor;
-    const at::Tensor of_zero_point = to_channels(at::where(passes, 0.0, gradient)) * scale * -factor;
-    return {
-        at::where(passes, gradient, 0.0).to(x.scalar_type()), of_scale, of_zero_point, at::Tensor(), at::Tensor(), at::Tensor()};
+    const auto result = learnable_gradients(gradients[0], saved[0], saved[1], saved[2], target);
+    const double factor = data["gradient_factor"].toDouble();
+    return {result.x, result.scale * factor, result.zero_point * factor, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -116,14 +106,22 @@ QParams LearnableFakeQuantize::calculate_qparams() const {
   return {scale_.detach().maximum(eps_), integer_zero_point().to(at::kLong)};
 }
 
+void LearnableFakeQuantize::reduce_over_ranks(RankReduction& reduction) {
+  if (learns()) {
+    activation_post_process_->reduce_over_ranks(reduction);
+  } else {
+    FakeQuantizeBase::reduce_over_ranks(reduction);
+  }
+}
+
 at::Tensor LearnableFakeQuantize::fake_quantize(const at::Tensor& x) {
   scale_.variable_data().clamp_min_(eps_);  // an optimizer may have gone too far
   const at::Tensor integers = integer_zero_point().to(at::kInt);
   if (!learns()) return octet::fake_quantize(x, scale_.detach(), integers, target());
   if (!scale_.requires_grad()) set_learning(true);  // the switch came out of a file
   const double size = static_cast<double>(x.numel()) * static_cast<double>(quant_max());
-  return LearnedRounding::apply(x, scale_, zero_point_, integers, target(),
-                                options().use_grad_scaling() ? 1 / std::sqrt(size) : 1.0);
+  return LearnableRounding::apply(x, scale_, zero_point_, integers, target(),
+                                  options().use_grad_scaling() ? 1 / std::sqrt(size) : 1.0);
 }
 
 void LearnableFakeQuantize::copy_unregistered_state(const ObserverBase& other) {

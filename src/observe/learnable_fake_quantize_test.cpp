@@ -62,6 +62,7 @@ void expect_learning_as_torchs(at::Device device) {
         (y - wanted).square().sum().backward();
         expect_close(y.detach(), "y");
         expect_close(x.grad(), "x_gradient");
+        expect_close(module->zero_point().detach(), "zero_point");
         if (i < static_batches) {
           ASSERT_TRUE(identical(module->scale().detach().cpu(), step.at("scale").toTensor()));
           ASSERT_FALSE(module->scale().requires_grad());
@@ -70,12 +71,6 @@ void expect_learning_as_torchs(at::Device device) {
           expect_close(module->scale().grad(), "scale_gradient");
           if (!is_symmetric(module->qscheme())) expect_close(module->zero_point().grad(), "zero_point_gradient");
           optimizer.step();
-        }
-        if (!is_symmetric(module->qscheme()) && i + 1 < batches.size()) {
-          const Dict next = steps[i + 1].toGenericDict();
-          if (i >= static_batches) {
-            ASSERT_TRUE(module->zero_point().detach().cpu().allclose(next.at("zero_point").toTensor(), 1e-4, 1e-5));
-          }
         }
       }
       const auto [scale, zero_point] = module->calculate_qparams();
@@ -171,7 +166,8 @@ TEST(LearnableFakeQuantize, SwitchesBetweenEstimatingLearningAndObserving) {
   EXPECT_EQ(module->scale().item<float>(), estimated);
 
   module->enable_static_observation();
-  EXPECT_TRUE(module->forward(x * 3).is_same(module->forward(x * 3)) || identical(module->forward(x * 3), x * 3));
+  const at::Tensor larger = x * 3;
+  EXPECT_TRUE(module->forward(larger).is_same(larger));
   EXPECT_GT(module->scale().item<float>(), 2 * estimated);
   EXPECT_FALSE(module->scale().requires_grad());
 

@@ -42,4 +42,16 @@ void fake_quantize(const float* x, const ChannelLayout& layout, const ChannelQPa
 void fake_quantize_backward(const float* grad_out, const ChannelLayout& layout, const uint8_t* mask, float* grad_in,
                             ParallelFor parallel_for = serial_for);
 
+/// The gradients of fake_quantize() where scales and zero points are learned (LSQ, arXiv 1902.08153), with
+/// steps = x * (1.0f / scale):
+/// - grad_in = grad_out where x was rounded only, +0 where it was clamped;
+/// - grad_scale[channel] = Σ grad_out * (nearbyint(steps) - steps where x was rounded only, bound - zero_point where it was
+/// clamped);
+/// - grad_zero_point[channel] = -scale * Σ grad_out where x was clamped.
+/// Sums are float32 within 4096 elements of a row and double beyond, in one order on every ISA and any number of threads.
+/// grad_out and grad_in may be the same. @throws as fake_quantize()
+void fake_quantize_learnable_backward(const float* x, const float* grad_out, const ChannelLayout& layout,
+                                      const ChannelQParams& qparams, float* grad_in, float* grad_scale, float* grad_zero_point,
+                                      ParallelFor parallel_for = serial_for);
+
 }  // namespace octet::kernels

@@ -57,6 +57,9 @@ class LearnableFakeQuantize : public ObserverOf<LearnableFakeQuantize, Learnable
   /// The learned ones: a scale of eps or more and an integer zero point in range. @throws Error if nothing was seen yet
   QParams calculate_qparams() const override;
 
+  /// The observer's state; scale and zero point follow it unless they learn.
+  void reduce_over_ranks(RankReduction& reduction) override;
+
  protected:
   at::Tensor fake_quantize(const at::Tensor& x) override;
   void copy_unregistered_state(const ObserverBase& other) override;
