@@ -1,7 +1,7 @@
 #include <octet/distributed/distributed_data_parallel.h>
 #include <octet/distributed/synchronize.h>
 
-#include <distributed/group_reduction.h>
+#include <distributed/collectives.h>
 #include <distributed/model_state.h>
 
 #include <ATen/core/grad_mode.h>

@@ -144,6 +144,7 @@ ProcessGroup init_process_group(c10::intrusive_ptr<c10d::Store> store, int rank,
                                                           ProcessGroupGloo::Options::create_default(options.timeout()));
   group->setBackend(at::kCPU, Group::GLOO, gloo);
   group->setDefaultBackend(Group::GLOO);
+  gloo->barrier()->wait();  // a rank that ended at once would take the store away from those that still look for the others
 #if OCTET_HAS_NCCL
   if (options.backend() == "nccl") {
     auto nccl_options = c10d::ProcessGroupNCCL::Options::create();

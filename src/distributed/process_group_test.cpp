@@ -133,6 +133,19 @@ TEST(RunLocalRanks, MakesProcessesThatFindEachOther) {
   }
 }
 
+TEST(ProcessGroup, ThrowsInsteadOfWaitingForAProcessThatIsGone) {
+  if (LaunchEnvironment::read()) {
+    const ProcessGroup group = init_process_group(ProcessGroupOptions().timeout(std::chrono::seconds(60)));
+    if (group.rank() == 1) std::_Exit(0);
+    std::vector<at::Tensor> values{torch::ones({2})};
+    EXPECT_ANY_THROW(group.c10d()->allreduce(values)->wait());
+  } else {
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_EQ(test::run_this_test_on_local_ranks(2), 0);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(50));
+  }
+}
+
 TEST(RunLocalRanks, EndsAllAndReturnsTheStatusOfTheOneThatFailed) {
   if (const auto environment = LaunchEnvironment::read()) {
     if (environment->rank == 1) std::_Exit(7);

@@ -1,6 +1,6 @@
 #include <octet/distributed/synchronize.h>
 
-#include <distributed/group_reduction.h>
+#include <distributed/collectives.h>
 #include <distributed/model_state.h>
 
 #include <ATen/core/grad_mode.h>

@@ -12,14 +12,13 @@ namespace octet::distributed {
 ///
 /// Extremes (MinMaxObserver, PerChannelMinMaxObserver) and the histograms of EntropyObserver, PercentileObserver and MSEObserver
 /// come out exactly as on one process that sees everything. A HistogramObserver's counts are moved to the range of all, each by
-/// less than a bin. Moving averages get the lowest minimum and the highest maximum. What is no state of observing (which fake
-/// quantizers are enabled, say) stays as it is on each rank.
+/// less than a bin. Moving averages get the lowest minimum and the highest maximum. Fake quantizers' scales follow unless they
+/// learn. What is no state of observing (which fake quantizers are enabled, say) stays as it is on each rank.
 ///
 /// Extremes and moving averages can be reduced again and again in training. Histograms should be once, after all data: counts
 /// that all ranks have from an earlier call are summed again, once for each rank.
-/// @throws Error, on all ranks alike and before any change, if the ranks' models have different observers; and, with all
-/// observers
-///         before it in the order of registration reduced, for one whose ranks saw different numbers of channels
+/// @throws Error, on all ranks alike, before any change if the ranks' models have different observers, and at the first observer
+///         of which the ranks saw different numbers of channels; those before it are reduced then
 void sync_observers(torch::nn::Module& model, const ProcessGroup& group);
 
 /// Gives all ranks the parameters, buffers and observers' states of rank 0, in place. What is quantized already stays as it is on

@@ -1,4 +1,4 @@
-#include <distributed/group_reduction.h>
+#include <distributed/collectives.h>
 
 #include <octet/tensor/error.h>
 
