@@ -1,6 +1,7 @@
 #include <octet/observe/default_observers.h>
 #include <octet/observe/entropy_observer.h>
 #include <octet/observe/histogram_observer.h>
+#include <octet/observe/learnable_fake_quantize.h>
 #include <octet/observe/min_max_observer.h>
 #include <octet/observe/mse_observer.h>
 #include <octet/observe/percentile_observer.h>
@@ -162,6 +163,19 @@ TEST(ReduceOverRanks, FailsOnAllRanksAlikeAndLeavesThemAsTheyWere) {
     EXPECT_NE(error.find("too far apart for float32"), std::string::npos) << error;
   }
   EXPECT_EQ(histograms[1]->named_buffers()["max_val"].item<float>(), 1);
+}
+
+TEST(ReduceOverRanks, LetsScalesFollowTheRangeUnlessTheyLearn) {
+  const auto factory = LearnableFakeQuantize::with_args(MinMaxObserver::with_args());
+  const auto learning = std::dynamic_pointer_cast<LearnableFakeQuantize>(factory());
+  const auto resting = std::dynamic_pointer_cast<LearnableFakeQuantize>(factory());
+  learning->forward(torch::tensor({0.0F, 255.0F}));
+  learning->enable_param_learning();
+  resting->forward(torch::tensor({0.0F, 510.0F}));
+  EXPECT_EQ(reduce_over_ranks({learning, resting}), std::vector<std::string>(2));
+  EXPECT_EQ(learning->activation_post_process()->named_buffers()["max_val"].item<float>(), 510);
+  EXPECT_EQ(learning->scale().item<float>(), 1);
+  EXPECT_EQ(resting->scale().item<float>(), 2);
 }
 
 TEST(ReduceOverRanks, DoesNothingWhereThereIsNoStateToReduce) {
