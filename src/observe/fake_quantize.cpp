@@ -90,15 +90,15 @@ void FakeQuantizeBase::start_from(const ObserverBase& calibrated) {
   // The range of a symmetric scheme is half of all steps to both sides, of which the integers lack half a step on one.
   const auto middle = at::Scalar(static_cast<double>(calibrated.quant_min() + calibrated.quant_max()) / 2);
   const at::Tensor zero = is_symmetric(calibrated.qscheme()) ? at::full_like(scale, middle) : zero_point;
-  at::Tensor ends = at::stack({(calibrated.quant_min() - zero) * scale, (calibrated.quant_max() - zero) * scale});
-  if (ch_axis() >= 0) {  // the channels must lie in that dimension; the two ends lie in another
-    std::vector<int64_t> sizes(std::max<int64_t>(ch_axis() + 1, 2), 1);
-    sizes[ch_axis()] = scale.numel();
-    sizes[ch_axis() == 0 ? 1 : 0] = 2;
-    ends = (ch_axis() == 0 ? ends.t() : ends).reshape(sizes);
-  }
+  const at::Tensor ends = at::stack({(calibrated.quant_min() - zero) * scale, (calibrated.quant_max() - zero) * scale});
+  // A batch of these two: the channels lie in their dimension, and the ends in the first or, if that is it, in the second.
+  const int64_t dim = std::max<int64_t>(ch_axis() < 0 ? -ch_axis() : ch_axis() + 1, 2);
+  const int64_t axis = ch_axis() < 0 ? ch_axis() + dim : ch_axis();
+  std::vector<int64_t> sizes(dim, 1);
+  sizes[axis] = scale.numel();
+  sizes[axis == 0 ? 1 : 0] = 2;
   activation_post_process_->reset_min_max_vals();
-  activation_post_process_->forward(ends.to(scale_.device()));
+  activation_post_process_->forward((axis == 0 ? ends.t() : ends).reshape(sizes).to(scale_.device()));
   take_over_qparams();
 }
 

@@ -168,14 +168,18 @@ TEST(FakeQuantize, StartsFromTheRangeOfACalibratedObserver) {
     }
     EXPECT_TRUE(identical(module->calculate_qparams().scale, module->scale()));
   };
-  const auto channels_1 = PerChannelMinMaxObserver::with_args(
-      PerChannelMinMaxObserverOptions().dtype(qint8).qscheme(per_channel_symmetric).ch_axis(1));
+  const auto channels_in = [](int64_t ch_axis) {
+    return PerChannelMinMaxObserver::with_args(
+        PerChannelMinMaxObserverOptions().dtype(qint8).qscheme(per_channel_symmetric).ch_axis(ch_axis));
+  };
   const auto two_bits =
       MinMaxObserver::with_args(MinMaxObserverOptions().dtype(qint8).qscheme(per_tensor_symmetric).quant_min(-2).quant_max(1));
   expect_started(default_fake_quant, default_observer);
   expect_started(default_fake_quant, HistogramObserver::with_args(HistogramObserverOptions().reduce_range(true)));
   expect_started(default_per_channel_weight_fake_quant, default_per_channel_weight_observer);
-  expect_started(FakeQuantize::with_args(channels_1), channels_1);
+  for (const int64_t ch_axis : {-3, -2, -1, 0, 1, 2}) {
+    expect_started(FakeQuantize::with_args(channels_in(ch_axis)), channels_in(ch_axis));
+  }
   expect_started(FakeQuantize::with_args(two_bits), two_bits);
   expect_started(default_weight_fake_quant, two_bits);
 

@@ -147,8 +147,8 @@ class FusedMovingAvgObsFakeQuantize
   explicit FusedMovingAvgObsFakeQuantize(const Options& options = {});
   at::Tensor forward(const at::Tensor& x) override;
 
-  /// Those that forward() computes with, so that a converted model has the scale which was trained. (torch.ao converts with those of
-  /// the observer, which for symmetric schemes are 0.4 % off.)
+  /// Those that forward() computes with, so that a converted model has the scale which was trained. (torch.ao converts with those
+  /// of the observer, which for symmetric schemes are 0.4 % off.)
   QParams calculate_qparams() const override { return observed_qparams(); }
   std::string extra_repr() const override;
 
