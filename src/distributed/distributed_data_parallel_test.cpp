@@ -1,22 +1,15 @@
 #include <octet/distributed/distributed_data_parallel.h>
-#include <octet/distributed/synchronize.h>
-#include <octet/observe/fake_quantize.h>
 #include <octet/workflow/clone_model.h>
 
 #include <distributed/ranks_test_support.h>
-
-#include <cstdlib>
-#include <filesystem>
 
 namespace octet::distributed {
 namespace {
 
 using test::on_ranks;
+using test::rows_of;
 using test::same_bits;
 using Texts = std::vector<std::string>;
-
-/// The rows of a batch that are a rank's.
-at::Tensor part_of(const at::Tensor& batch, const ProcessGroup& group) { return batch.chunk(group.size())[group.rank()]; }
 
 std::vector<at::Tensor> gradients_of(const torch::nn::Module& model) {
   std::vector<at::Tensor> gradients;
@@ -41,7 +34,7 @@ TEST(DistributedDataParallel, GivesTheGradientsOfOneProcessWithTheWholeBatch) {
       DistributedDataParallel parallel(model, group, DistributedDataParallelOptions().bucket_cap_mb(1));
       for (int step = 0; step < 3; ++step) {  // the buckets are made anew after the first
         model->zero_grad();
-        loss_of(parallel.forward(part_of(batch, group))).backward();
+        loss_of(parallel.forward(rows_of(batch, group))).backward();
       }
       gradients[group.rank()] = gradients_of(*model);
     });
@@ -140,119 +133,6 @@ TEST(DistributedDataParallel, RefusesWhatItCannotTrain) {
     DistributedDataParallel(torch::nn::Linear(2, 2), group, DistributedDataParallelOptions().bucket_cap_mb(0));
   });
   EXPECT_EQ(errors.front(), "DistributedDataParallel: bucket_cap_mb is 0, expected a positive number");
-}
-
-/// Two layers with fake-quantized weights and activations.
-struct FakeQuantizedNetImpl : torch::nn::Module {
-  FakeQuantizedNetImpl() {
-    fc1 = register_module("fc1", torch::nn::Linear(8, 16));
-    fc2 = register_module("fc2", torch::nn::Linear(16, 4));
-    const auto weights = FakeQuantize::with_args(
-        PerChannelMinMaxObserver::with_args(PerChannelMinMaxObserverOptions().dtype(qint8).qscheme(per_channel_symmetric)));
-    const auto activations = FakeQuantize::with_args(MinMaxObserver::with_args());
-    weight1 = register_module("weight1", weights());
-    weight2 = register_module("weight2", weights());
-    hidden = register_module("hidden", activations());
-    output = register_module("output", activations());
-  }
-  at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor between =
-        hidden->forward(torch::relu(torch::nn::functional::linear(x, weight1->forward(fc1->weight), fc1->bias)));
-    return output->forward(torch::nn::functional::linear(between, weight2->forward(fc2->weight), fc2->bias));
-  }
-
-  torch::nn::Linear fc1{nullptr}, fc2{nullptr};
-  std::shared_ptr<ObserverBase> weight1, weight2, hidden, output;
-};
-
-/// All parameters and buffers behind each other.
-at::Tensor state_of(const torch::nn::Module& model) {
-  std::vector<at::Tensor> parts;
-  for (const auto& tensor : model.parameters()) parts.push_back(tensor.detach().view(-1));
-  for (const auto& tensor : model.buffers()) parts.push_back(tensor.view(-1).to(torch::kFloat));
-  return torch::cat(parts);
-}
-
-/// A training run with all rows of each batch, or with those of a rank.
-struct TrainingRun {
-  at::Tensor after_few_steps;  ///< the state, with activations' observers off
-  at::Tensor at_end;           ///< the state after many, in the last of which observers are on, and synchronized
-  double loss = 0;             ///< at the end
-
-  explicit TrainingRun(const std::optional<ProcessGroup>& group) {
-    torch::manual_seed(group ? 100 + group->rank() : 100);  // ranks begin with other weights, but get those of rank 0
-    auto model = std::make_shared<FakeQuantizedNetImpl>();
-    std::optional<DistributedDataParallel<FakeQuantizedNetImpl>> parallel;
-    if (group) parallel.emplace(model, *group);
-    torch::optim::SGD optimizer(model->parameters(), torch::optim::SGDOptions(0.05).momentum(0.9));
-    torch::manual_seed(5);
-    const at::Tensor teacher = torch::randn({8, 4});
-    const auto inputs = [&] {
-      const at::Tensor batch = torch::randn({32, 8});
-      return group ? part_of(batch, *group) : batch;
-    };
-    const auto train = [&] {
-      const at::Tensor x = inputs();
-      optimizer.zero_grad();
-      const at::Tensor result = group ? parallel->forward(x) : model->forward(x);
-      torch::mse_loss(result, x.matmul(teacher)).backward();
-      torch::nn::utils::clip_grad_norm_(model->parameters(), 1.0);
-      optimizer.step();
-    };
-
-    model->apply(disable_fake_quant);
-    for (int i = 0; i < 4; ++i) model->forward(inputs());  // calibrates
-    if (group) sync_observers(*model, *group);
-    model->apply(enable_fake_quant);
-    for (const auto& activation : {model->hidden, model->output}) disable_observer(*activation);
-    for (int step = 0; step < 4; ++step) train();
-    after_few_steps = state_of(*model);
-    for (int step = 0; step < 60; ++step) train();
-
-    model->apply(enable_observer);
-    for (int step = 0; step < 20; ++step) {
-      train();
-      if (group) sync_observers(*model, *group);
-    }
-    at_end = state_of(*model);
-    const at::Tensor x = torch::randn({256, 8});
-    model->apply(disable_observer);
-    loss = torch::mse_loss(model->forward(x), x.matmul(teacher)).item<double>();
-  }
-};
-
-constexpr const char* kDirectoryVariable = "OCTET_TEST_DIRECTORY";
-
-// Summation in another order moves few values across a rounding boundary, but from then on a run goes its own way. So states are
-// compared after few steps, and losses at the end.
-TEST(QuantizationAwareTraining, EndsWithTheSameBitsInAllProcessesAndTheLossOfOneProcess) {
-  const auto file_of = [](int rank) { return std::filesystem::path(std::getenv(kDirectoryVariable)) / c10::str(rank, ".pt"); };
-  at::set_num_threads(1);
-  if (LaunchEnvironment::read()) {
-    const ProcessGroup group = init_process_group(ProcessGroupOptions().timeout(std::chrono::seconds(60)));
-    const TrainingRun run(group);
-    torch::save(std::vector{run.after_few_steps, run.at_end, torch::tensor(run.loss)}, file_of(group.rank()));
-    return;
-  }
-  std::string directory = std::filesystem::temp_directory_path() / "octet_ranks_XXXXXX";
-  ASSERT_NE(mkdtemp(directory.data()), nullptr);
-  setenv(kDirectoryVariable, directory.c_str(), 1);
-  const TrainingRun one_process(std::nullopt);
-  EXPECT_LT(one_process.loss, 1);  // of targets with a variance of 8
-  for (const int ranks : {2, 4}) {
-    ASSERT_EQ(test::run_this_test_on_local_ranks(ranks), 0);
-    std::vector<at::Tensor> of_rank_0;
-    torch::load(of_rank_0, file_of(0));
-    EXPECT_TRUE(torch::allclose(of_rank_0[0], one_process.after_few_steps, 0, 1e-3))
-        << ranks << " ranks, at most " << (of_rank_0[0] - one_process.after_few_steps).abs().max().item<float>() << " apart";
-    EXPECT_NEAR(of_rank_0[2].item<double>(), one_process.loss, 0.2 * one_process.loss);
-    for (int rank = 1; rank < ranks; ++rank) {
-      std::vector<at::Tensor> states;
-      torch::load(states, file_of(rank));
-      for (size_t i = 0; i < states.size(); ++i) EXPECT_TRUE(same_bits(states[i], of_rank_0[i])) << rank << " of " << ranks;
-    }
-  }
-  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

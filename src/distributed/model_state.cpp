@@ -23,8 +23,9 @@ class StateWalk {
     add(ModuleInternals::parameters(module), path, state.parameters);
     add(ModuleInternals::buffers(module), path, in_observer ? state.observer_buffers : state.buffers);
     for (auto& child : ModuleInternals::children(module)) visit(*child.value(), joined(path, child.key()), in_observer);
-    const auto* const slot = dynamic_cast<const nn::SlotState*>(&module);
-    if (slot && slot->implementation) visit(*slot->implementation, path, in_observer);
+    const auto* const slot = nn::as_slot(module);
+    const auto implementation = slot ? slot->implementation() : nullptr;
+    if (implementation) visit(*implementation, path, in_observer);
   }
 
  private:

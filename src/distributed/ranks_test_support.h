@@ -44,6 +44,9 @@ inline int run_this_test_on_local_ranks(int ranks) {
   return run_local_ranks(ranks, {c10::str("--gtest_filter=", test->test_suite_name(), ".", test->name())});
 }
 
+/// A rank's rows of a batch.
+inline at::Tensor rows_of(const at::Tensor& batch, const ProcessGroup& group) { return batch.chunk(group.size())[group.rank()]; }
+
 /// The same dtype, sizes and bits.
 inline bool same_bits(const at::Tensor& a, const at::Tensor& b) {
   return a.scalar_type() == b.scalar_type() && a.sizes() == b.sizes() &&
