@@ -140,6 +140,7 @@ TEST_F(Zoo, AModelInTrainingModeIsFusedForTrainingAndConvertsAfterIt) {
   MobileNetV2 net(MobileNetV2Options().width_mult(0.35).num_classes(5));
   net->fuse_model();
   prepare_qat(*net, get_default_qat_qconfig("octet"));
+  const at::AutoGradMode with_gradients(true);  // the fixture is without
   torch::optim::SGD optimizer(net->parameters(), 0.01);
   for (int i = 0; i < 2; ++i) {
     optimizer.zero_grad();
