@@ -4,6 +4,9 @@
 #include "imagenet.h"
 #include "mnist.h"
 
+#include <octet/distributed/local_ranks.h>
+#include <octet/distributed/process_group.h>
+
 #include <fmt/format.h>
 #include <torch/torch.h>
 #include <CLI/CLI.hpp>
@@ -19,14 +22,22 @@ namespace {
 struct Arguments {
   std::filesystem::path data = "build/demo-data";
   std::string job = "all", json;
-  int threads = 1;
+  int threads = 1, ranks = 1;
   size_t words = 0;
   std::vector<std::string> pronounce;
   ImagenetArguments imagenet;
 };
 
+/// What other ranks than the first have to do.
+void help_training(const Arguments& arguments, const Group& group) {
+  if (arguments.job != "g2p") run_mnist(arguments.data, group);
+}
+
 void run(const Arguments& arguments) {
   at::set_num_threads(arguments.threads);
+  Group group;
+  if (octet::distributed::LaunchEnvironment::read()) group = octet::distributed::init_process_group();
+  if (!is_first_rank(group)) return help_training(arguments, group);
   if (!arguments.pronounce.empty()) return pronounce(arguments.data, arguments.pronounce);
 
   std::ofstream json;
@@ -43,7 +54,7 @@ void run(const Arguments& arguments) {
   } else {
     if (arguments.job != "mnist") add(run_g2p({arguments.data, arguments.words}));
     if (arguments.job == "all") fmt::print("\n");
-    if (arguments.job != "g2p") add(run_mnist(arguments.data));
+    if (arguments.job != "g2p") add(run_mnist(arguments.data, group));
   }
   if (json.is_open() && !(json << rows.dump(2) << std::endl)) {
     throw std::runtime_error("could not write all of " + arguments.json + "; is the disk full?");
@@ -57,14 +68,22 @@ int main(int argc, char** argv) {
   demo::Arguments arguments;
   CLI::App app(
       "Quantizes networks and compares them with float: a pretrained one from letters to phonemes (g2p, dynamically), one for\n"
-      "digits that it trains first (mnist, statically), or a MobileNetV2 of yours on images of yours (statically).");
+      "digits that it trains first (mnist, statically and by quantization-aware training), or a MobileNetV2 of yours on images "
+      "of\n"
+      "yours (statically).");
   auto* const words = app.add_option("words", arguments.pronounce, "words to pronounce instead (letters a to z)");
   auto* const job = app.add_option("--job", arguments.job, "what to do: g2p, mnist or all")
                         ->check(CLI::IsMember({"g2p", "mnist", "all"}))
                         ->excludes(words)
                         ->capture_default_str();
   app.add_option("--json", arguments.json, "write what the tables show to this file")->excludes(words);
-  app.add_option("--threads", arguments.threads, "threads of a forward, and of the training")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--threads", arguments.threads, "threads of a forward, and of the training")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  auto* const ranks = app.add_option("--ranks", arguments.ranks, "processes that train the digits' network together")
+                          ->excludes(words)
+                          ->check(CLI::Range(1, 64))
+                          ->capture_default_str();
   app.add_option("--words", arguments.words, "how many of the 3,000 words for g2p; 0: all")->capture_default_str();
   app.add_option("--data", arguments.data, "where prepare_data.py put weights, words and digits")->capture_default_str();
 
@@ -72,6 +91,7 @@ int main(int argc, char** argv) {
   auto* const checkpoint = app.add_option("--imagenet-checkpoint", imagenet.checkpoint,
                                           "a MobileNetV2 with torchvision's names, converted by tools/convert_checkpoint.py")
                                ->excludes(words)
+                               ->excludes(ranks)
                                ->excludes(job);
   auto* const images = app.add_option("--images", imagenet.images, "a folder of JPEGs, searched with its subfolders");
   checkpoint->needs(images);
@@ -84,6 +104,10 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
+    namespace distributed = octet::distributed;
+    if (arguments.ranks > 1 && !distributed::LaunchEnvironment::read()) {
+      return distributed::run_local_ranks(arguments.ranks, {argv + 1, argv + argc});
+    }
     demo::run(arguments);
   } catch (const std::exception& error) {
     fmt::print(stderr, "octet_demo: {}\n", error.what());

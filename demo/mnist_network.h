@@ -1,8 +1,6 @@
 // A small convolutional network for digits. An ordinary LibTorch model, in which `octet::nn` takes the place of `torch::nn`.
 #pragma once
 
-#include "digits.h"
-
 #include <octet/octet.h>
 
 namespace demo {
@@ -27,8 +25,7 @@ struct MnistNetImpl : nn::Cloneable<MnistNetImpl> {
 };
 TORCH_MODULE(MnistNet);
 
-/// Trains a network, always alike on one machine with one number of threads, and shows a progress bar.
-/// @return the network in eval mode
-MnistNet train_mnist(const Digits& digits);
+/// What becomes one module.
+inline const octet::ModulesToFuse kMnistGroups{{"conv1", "bn1", "relu1"}, {"conv2", "bn2", "relu2"}, {"conv3", "bn3", "relu3"}};
 
 }  // namespace demo
