@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,8 +15,11 @@ namespace bench {
 struct Implementation {
   std::string name;  ///< "octet_fp32", which comes first, "octet_int8", ...
   std::function<void()> run;
-  double sqnr_db;      ///< of its output against octet_fp32's; infinite for octet_fp32 itself
-  int64_t size_bytes;  ///< of the file that octet::save writes
+  double sqnr_db;  ///< of its output against octet_fp32's; infinite for octet_fp32 itself, NaN where there is nothing to compare
+  int64_t size_bytes;  ///< of the file that octet::save writes, or what the suite says; 0: not known
+
+  /// Training: the peak of memory beyond that of octet_fp32, as a share of its activations; NaN: not known.
+  double extra_memory = std::numeric_limits<double>::quiet_NaN();
 };
 
 struct Case {
@@ -26,6 +30,7 @@ struct Case {
 struct Suite {
   std::string name;
   std::vector<Case> cases;
+  std::string size_title = "MB";  ///< what size_bytes is, in 10^6 bytes
 };
 
 const std::vector<Suite>& suites();
@@ -36,5 +41,8 @@ const Case* find_case(std::string_view suite, std::string_view name);
 
 /// Convolutional networks of 224x224 images.
 Suite cnn_suite();
+
+/// Training steps of some of them.
+Suite qat_suite();
 
 }  // namespace bench

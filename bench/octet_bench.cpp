@@ -66,6 +66,7 @@ void answer(Runner& runner, const Request& request) {
              {"ms_min", timings[i].ms_min},
              {"size_bytes", implementation.size_bytes}};
     if (std::isfinite(implementation.sqnr_db)) row["sqnr_db"] = implementation.sqnr_db;
+    if (std::isfinite(implementation.extra_memory)) row["extra_memory"] = implementation.extra_memory;
     std::cout << row << std::endl;
   }
 }
@@ -80,13 +81,19 @@ void serve() {
   }
 }
 
+std::string cell(bool is_known, const char* format, double value) {
+  return is_known ? fmt::format(fmt::runtime(format), value) : "-";
+}
+
 void print_rows(const Case& which, const std::vector<Implementation>& implementations, const std::vector<Timing>& timings) {
   for (size_t i = 0; i < timings.size(); ++i) {
     const Implementation& implementation = implementations[i];
-    fmt::print("{:<16}{:<22}{:>10.2f}{:>10.2f}{:>9.2f}x{:>10}{:>10.2f}\n", i == 0 ? which.name : "", implementation.name,
+    fmt::print("{:<16}{:<22}{:>10.2f}{:>10.2f}{:>9.2f}x{:>10}{:>10}{:>14}\n", i == 0 ? which.name : "", implementation.name,
                timings[i].ms_median, timings[i].ms_min, timings[0].ms_median / timings[i].ms_median,
-               std::isfinite(implementation.sqnr_db) ? fmt::format("{:.1f}", implementation.sqnr_db) : "exact",
-               static_cast<double>(implementation.size_bytes) / 1e6);
+               std::isinf(implementation.sqnr_db) ? "exact"
+                                                  : cell(!std::isnan(implementation.sqnr_db), "{:.1f}", implementation.sqnr_db),
+               cell(implementation.size_bytes > 0, "{:.2f}", static_cast<double>(implementation.size_bytes) / 1e6),
+               cell(!std::isnan(implementation.extra_memory), "{:.2f}", implementation.extra_memory));
   }
   std::fflush(stdout);
 }
@@ -96,12 +103,15 @@ void print_table(const Request& request) {
   if (!request.suite.empty() && !find_suite(request.suite)) {
     throw std::invalid_argument(fmt::format("there is no suite {}; --help lists them", request.suite));
   }
-  fmt::print("{} thread{}; the speed-up is that over octet_fp32\n\n", request.threads, request.threads == 1 ? "" : "s");
-  fmt::print("{:<16}{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}\n", "case", "implementation", "median ms", "least ms", "speed-up",
-             "SQNR dB", "MB");
+  fmt::print(
+      "{} thread{}; the speed-up is that over octet_fp32; extra memory of training is beyond that of\noctet_fp32, as a share of "
+      "its activations\n\n",
+      request.threads, request.threads == 1 ? "" : "s");
   Runner runner;
   for (const Suite& suite : suites()) {
     if (!request.suite.empty() && suite.name != request.suite) continue;
+    fmt::print("{:<16}{:<22}{:>10}{:>10}{:>10}{:>10}{:>10}{:>14}\n", "case", "implementation", "median ms", "least ms",
+               "speed-up", "SQNR dB", suite.size_title, "extra memory");
     for (const Case& which : suite.cases) {
       const auto timings = runner.time(which, request.threads, request.budget_ms, /*rounds=*/5);
       print_rows(which, runner.implementations(), timings);
