@@ -14,7 +14,7 @@ const Named* find(const std::vector<Named>& all, std::string_view name) {
 }  // namespace
 
 const std::vector<Suite>& suites() {
-  static const std::vector<Suite> all{cnn_suite(), qat_suite()};
+  static const std::vector<Suite> all{linear_suite(), lstm_suite(), transformer_suite(), cnn_suite(), qat_suite()};
   return all;
 }
 

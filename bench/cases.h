@@ -39,6 +39,11 @@ const std::vector<Suite>& suites();
 const Suite* find_suite(std::string_view name);
 const Case* find_case(std::string_view suite, std::string_view name);
 
+/// Linear maps, recurrent networks, and a layer of a transformer's encoder, dynamically quantized.
+Suite linear_suite();
+Suite lstm_suite();
+Suite transformer_suite();
+
 /// Convolutional networks of 224x224 images.
 Suite cnn_suite();
 

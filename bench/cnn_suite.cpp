@@ -3,15 +3,11 @@
 // trained network. SQNR of a random network compares implementations; it is no statement about accuracy.
 
 #include "cases.h"
+#include "measures.h"
 
 #include <octet/models/mobilenet_v2.h>
 #include <octet/models/resnet.h>
 #include <octet/octet.h>
-
-#include <cmath>
-#include <filesystem>
-
-#include <unistd.h>
 
 namespace bench {
 namespace {
@@ -48,19 +44,6 @@ void to_channels_last(torch::nn::Module& model) {
   for_each<torch::nn::Conv2dImpl>(model, [](torch::nn::Conv2dImpl& conv) {
     conv.weight.set_data(conv.weight.contiguous(at::MemoryFormat::ChannelsLast));
   });
-}
-
-int64_t saved_bytes(const torch::nn::Module& model) {
-  const auto path = std::filesystem::temp_directory_path() / ("octet_bench_" + std::to_string(getpid()) + ".safetensors");
-  octet::save(model, path);
-  const auto bytes = static_cast<int64_t>(std::filesystem::file_size(path));
-  std::filesystem::remove(path);
-  return bytes;
-}
-
-double sqnr_db(const at::Tensor& reference, const at::Tensor& other) {
-  const at::Tensor exact = reference.to(at::kDouble);
-  return 10 * std::log10((exact.pow(2).sum() / (exact - other).pow(2).sum()).item<double>());
 }
 
 template <class Net>
