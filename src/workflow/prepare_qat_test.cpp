@@ -315,6 +315,10 @@ TEST(QuantizationAwareTraining, RefusesTheWrongModeASecondPreparationAndAnEarlyC
   net->train();
   fuse_modules_qat(*net, kGroups);
   EXPECT_NE(error_text([&] { fuse_modules_qat(*net, kGroups); }).find("has been swapped"), std::string::npos);
+  Residual evaluated = clone_model(net);
+  evaluated->eval();
+  const Report calibrating = prepare(*evaluated, get_default_qconfig("octet"));
+  EXPECT_NE(calibrating.find("conv1")->detail.find("prepare_qat() takes it"), std::string::npos) << calibrating;
   prepare_qat(*net, default_qat_qconfig);
   EXPECT_NE(error_text([&] { prepare_qat(*net, default_qat_qconfig); }).find("was prepared for training before (quant"),
             std::string::npos);

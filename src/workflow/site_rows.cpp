@@ -1,4 +1,5 @@
 #include <octet/nn/intrinsic.h>
+#include <octet/nn/trained_parameters.h>
 #include <octet/tensor/error.h>
 
 #include <workflow/site_rows.h>
@@ -57,6 +58,9 @@ std::string why_not_quantized(const nn::ModuleSite& site) {
   const std::string type = site.type_name();
   if (std::find(kComputeOnQuantizedTensors.begin(), kComputeOnQuantizedTensors.end(), type) != kComputeOnQuantizedTensors.end()) {
     return "needs nothing: " + type + " computes on quantized tensors as it is";
+  }
+  if (site.slot() && nn::slot_child(site.module(), nn::kBatchNorm)) {
+    return "fused for training, with its batch norm; prepare_qat() takes it, or fuse_modules() in eval mode before prepare()";
   }
   return "no statically quantized class for " + type + "; one can be added to the mapping";
 }
