@@ -4,7 +4,7 @@ namespace demo {
 namespace {
 
 constexpr int64_t kEpochs = 5;
-constexpr double kHighestRate = 2e-3;
+constexpr double kHighestRate = 5e-4;
 constexpr octet::QATSchedule kSchedule{.num_batch_norm_update_epochs = 4, .num_observer_update_epochs = 4};
 
 /// The options that observers of weights have in common.
