@@ -88,7 +88,7 @@ std::string cell(bool is_known, const char* format, double value) {
 void print_rows(const Case& which, const std::vector<Implementation>& implementations, const std::vector<Timing>& timings) {
   for (size_t i = 0; i < timings.size(); ++i) {
     const Implementation& implementation = implementations[i];
-    fmt::print("{:<27}{:<21}{:>10.2f}{:>10.2f}{:>9.2f}x{:>10}{:>10}{:>14}\n", i == 0 ? which.name : "", implementation.name,
+    fmt::print("{:<27}{:<21}{:>10.3f}{:>10.3f}{:>9.2f}x{:>10}{:>10}{:>14}\n", i == 0 ? which.name : "", implementation.name,
                timings[i].ms_median, timings[i].ms_min, timings[0].ms_median / timings[i].ms_median,
                std::isinf(implementation.sqnr_db) ? "exact"
                                                   : cell(!std::isnan(implementation.sqnr_db), "{:.1f}", implementation.sqnr_db),
