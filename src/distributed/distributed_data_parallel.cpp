@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace octet::distributed {
 namespace {
@@ -46,7 +47,9 @@ struct GradientReducer::State {
   State(torch::nn::Module& model, const ProcessGroup& group, const DistributedDataParallelOptions& options)
       : model(model), group(group), options(options) {
     broadcast_state(model, group);
-    reducer = make_reducer(model_state(model).parameters, group, options);
+    ModelState state = model_state(model);
+    buffers = std::move(state.buffers);
+    reducer = make_reducer(state.parameters, group, options);
     logger = std::make_shared<c10d::Logger>(reducer);
     reducer->set_logger(logger);  // it does not check whether it has one
   }
@@ -56,6 +59,7 @@ struct GradientReducer::State {
   torch::nn::Module& model;
   ProcessGroup group;
   DistributedDataParallelOptions options;
+  NamedTensors buffers;  // of the model, to be broadcast in each step
   std::shared_ptr<c10d::Reducer> reducer;
   std::shared_ptr<c10d::Logger> logger;
 };
@@ -77,7 +81,7 @@ void GradientReducer::prepare_for_forward() {
   if (state_->reducer->should_rebuild_buckets()) state_->reducer->rebuild_buckets();
   if (!state_->options.broadcast_buffers()) return;
   const at::NoGradGuard no_grad;
-  broadcast(model_state(state_->model).buffers, state_->group);
+  broadcast(state_->buffers, state_->group);
 }
 
 void GradientReducer::prepare_for_backward(const std::vector<at::Tensor>& outputs) {

@@ -34,7 +34,7 @@ class DistributedDataParallelOptions {
 class GradientReducer {
  public:
   /// Calls broadcast_state(). What is averaged are the gradients of the parameters that require them now: of scales that learn,
-  /// if they do already. The model must not get other parameters afterwards, and must outlive this.
+  /// if they do already. The model must not get other parameters or buffers afterwards, and must outlive this.
   /// @throws Error as broadcast_state, and, on each rank alike, if no parameter requires a gradient
   GradientReducer(torch::nn::Module& model, const ProcessGroup& group, const DistributedDataParallelOptions& options = {});
   ~GradientReducer();
