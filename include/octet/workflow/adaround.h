@@ -69,10 +69,8 @@ Report adaround(torch::nn::Module& model, const std::function<void()>& run_fn, c
 template <ModelPointer Model, std::invocable<Model&> Run>
 Model adaround(const Model& model, const Run& run_fn, const AdaRoundOptions& options = {}, bool inplace = false,
                Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = adaround(*result, [&] { run_fn(result); }, options);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return adaround(*result, [&] { run_fn(result); }, options); });
 }
 
 }  // namespace octet

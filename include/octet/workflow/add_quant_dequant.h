@@ -27,10 +27,8 @@ Report add_quant_dequant(torch::nn::Module& model, const QConfigMapping& qconfig
 template <ModelPointer Model>
 Model add_quant_dequant(const Model& model, const QConfigMapping& qconfig_mapping, bool inplace = false,
                         Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = add_quant_dequant(*result, qconfig_mapping);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return add_quant_dequant(*result, qconfig_mapping); });
 }
 
 }  // namespace octet

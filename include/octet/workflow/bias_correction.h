@@ -29,10 +29,8 @@ Report bias_correction(torch::nn::Module& model, const std::function<void()>& ru
 /// @param inplace  false: the model stays as it is and a corrected clone is returned
 template <ModelPointer Model, std::invocable<Model&> Run>
 Model bias_correction(const Model& model, const Run& run_fn, bool inplace = false, Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = bias_correction(*result, [&] { run_fn(result); });
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return bias_correction(*result, [&] { run_fn(result); }); });
 }
 
 }  // namespace octet

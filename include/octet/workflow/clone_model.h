@@ -1,12 +1,15 @@
 #pragma once
 
 #include <octet/tensor/error.h>
+#include <octet/workflow/report.h>
 
 #include <torch/nn/module.h>
 #include <torch/nn/pimpl.h>
 
 #include <concepts>
 #include <memory>
+#include <type_traits>
+#include <utility>
 
 namespace octet {
 
@@ -28,4 +31,16 @@ Model clone_model(const Model& model) {
   return Model(std::move(copy));
 }
 
+namespace detail {
+
+/// The form of a workflow that takes a pointer to a model: `work(result)` does it, to the model or to a clone, and reports.
+template <ModelPointer Model, std::invocable<Model&> Work>
+Model on_model_or_clone(const Model& model, bool inplace, Report* report, const Work& work) {
+  Model result = inplace ? model : clone_model(model);
+  Report done = work(result);
+  if (report) *report = std::move(done);
+  return result;
+}
+
+}  // namespace detail
 }  // namespace octet

@@ -28,10 +28,7 @@ Report convert(torch::nn::Module& model, const ModuleMappings& mapping = default
 template <ModelPointer Model>
 Model convert(const Model& model, const ModuleMappings& mapping = default_static_quant_module_mappings(), bool inplace = false,
               Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = convert(*result, mapping);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report, [&](Model& result) { return convert(*result, mapping); });
 }
 
 /// All of post-training static quantization: prepare(), `run_fn(model)` to calibrate, convert(). torch.ao.quantization.quantize.

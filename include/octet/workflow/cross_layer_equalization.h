@@ -35,10 +35,8 @@ Report equalize(torch::nn::Module& model, const PairedModulesList& paired_module
 template <ModelPointer Model>
 Model equalize(const Model& model, const PairedModulesList& paired_modules_list, double threshold = 1e-4, bool inplace = false,
                Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = equalize(*result, paired_modules_list, threshold);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return equalize(*result, paired_modules_list, threshold); });
 }
 
 }  // namespace octet

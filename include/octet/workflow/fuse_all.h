@@ -58,15 +58,13 @@ Report fuse_all(Model& model, const at::Tensor& sample, const FuserMethodMapping
 template <ModelPointer Model, class SampleOrRun>
 Model fuse_all(const Model& model, const SampleOrRun& sample_or_run, bool inplace = false,
                const FuserMethodMappings& mappings = default_fuser_method_mappings(), Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done;
-  if constexpr (std::invocable<const SampleOrRun&, Model&>) {
-    done = fuse_all(*result, [&](auto&) { return sample_or_run(result); }, mappings);
-  } else {
-    done = fuse_all(*result, sample_or_run, mappings);
-  }
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report, [&](Model& result) {
+    if constexpr (std::invocable<const SampleOrRun&, Model&>) {
+      return fuse_all(*result, [&](auto&) { return sample_or_run(result); }, mappings);
+    } else {
+      return fuse_all(*result, sample_or_run, mappings);
+    }
+  });
 }
 
 }  // namespace octet

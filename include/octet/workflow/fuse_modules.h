@@ -49,10 +49,8 @@ Report fuse_modules(torch::nn::Module& model, const ModulesToFuse& modules_to_fu
 template <ModelPointer Model>
 Model fuse_modules(const Model& model, const ModulesToFuse& modules_to_fuse, bool inplace = false,
                    const FuserMethodMappings& mappings = default_fuser_method_mappings(), Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = fuse_modules(*result, modules_to_fuse, mappings);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return fuse_modules(*result, modules_to_fuse, mappings); });
 }
 
 /// The same for quantization-aware training: a batch norm is not folded but becomes the child `bn` of the slot that computes,
@@ -65,10 +63,8 @@ Report fuse_modules_qat(torch::nn::Module& model, const ModulesToFuse& modules_t
 template <ModelPointer Model>
 Model fuse_modules_qat(const Model& model, const ModulesToFuse& modules_to_fuse, bool inplace = false,
                        const FuserMethodMappings& mappings = default_qat_fuser_method_mappings(), Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = fuse_modules_qat(*result, modules_to_fuse, mappings);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return fuse_modules_qat(*result, modules_to_fuse, mappings); });
 }
 
 }  // namespace octet

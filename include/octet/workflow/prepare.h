@@ -43,10 +43,8 @@ Report prepare(torch::nn::Module& model, const QConfigMapping& qconfig_mapping, 
 template <ModelPointer Model>
 Model prepare(const Model& model, const QConfigMapping& qconfig_mapping, const PrepareOptions& options = {}, bool inplace = false,
               Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = prepare(*result, qconfig_mapping, options);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return prepare(*result, qconfig_mapping, options); });
 }
 
 }  // namespace octet

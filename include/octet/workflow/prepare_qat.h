@@ -39,10 +39,8 @@ Report prepare_qat(torch::nn::Module& model, const QConfigMapping& qconfig_mappi
 template <ModelPointer Model>
 Model prepare_qat(const Model& model, const QConfigMapping& qconfig_mapping,
                   const ModuleMappings& mapping = default_qat_module_mappings(), bool inplace = false, Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = prepare_qat(*result, qconfig_mapping, mapping);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return prepare_qat(*result, qconfig_mapping, mapping); });
 }
 
 /// All of quantization-aware training: prepare_qat(), `train_fn(model)`, eval(), convert(). torch.ao.quantization.quantize_qat.

@@ -64,10 +64,8 @@ template <class Model>
 Model quantize_dynamic(const Model& model, const QConfigSpec& qconfig_spec = {}, DType dtype = qint8,
                        const ModuleMappings& mapping = default_dynamic_quant_module_mappings(), bool inplace = false,
                        Report* report = nullptr) {
-  Model result = inplace ? model : clone_model(model);
-  Report done = quantize_dynamic(*result, qconfig_spec, dtype, mapping);
-  if (report) *report = std::move(done);
-  return result;
+  return detail::on_model_or_clone(model, inplace, report,
+                                   [&](Model& result) { return quantize_dynamic(*result, qconfig_spec, dtype, mapping); });
 }
 
 }  // namespace octet
