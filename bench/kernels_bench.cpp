@@ -11,6 +11,8 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
+#include <cmath>
 #include <random>
 #include <string>
 #include <vector>
@@ -23,14 +25,23 @@ struct Shape {
 };
 
 /// BERT-base layers, a GRU's hidden product, and a weight that no cache holds.
-const Shape kShapes[] = {{1, 768, 768},    {16, 768, 768},   {128, 768, 768}, {1, 3072, 768}, {16, 3072, 768},
-                         {128, 3072, 768}, {128, 768, 3072}, {1, 768, 256},   {1, 8192, 8192}};
+const Shape kShapes[] = {{1, 768, 768},    {8, 768, 768},    {16, 768, 768},   {32, 768, 768},  {128, 768, 768},  {1, 3072, 768}, {16, 3072, 768},
+                         {128, 3072, 768}, {128, 768, 3072}, {512, 4096, 4096}, {1, 768, 256},   {1, 8192, 8192}};
 
 template <class T>
 std::vector<T> random_bytes(int64_t count) {
   std::mt19937 random(1);
   std::vector<T> values(count);
   for (T& value : values) value = static_cast<T>(random());
+  return values;
+}
+
+/// Quantized activations of a normal distribution; with a zero point of 0 they are those behind a relu.
+std::vector<uint8_t> normal_bytes(int64_t count, int32_t zero_point, float deviation) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal(static_cast<float>(zero_point), deviation);
+  std::vector<uint8_t> values(count);
+  for (uint8_t& value : values) value = static_cast<uint8_t>(std::clamp(std::nearbyint(normal(random)), 0.0f, 255.0f));
   return values;
 }
 
@@ -41,7 +52,7 @@ void count_rate(benchmark::State& state, const char* what, int64_t items) {
 void bench_gemm(benchmark::State& state, Isa isa, Shape shape) {
   const ScopedIsa forced(isa);
   const auto [m, n, k] = shape;
-  const auto q = random_bytes<uint8_t>(m * k);
+  const auto q = normal_bytes(m * k, 128, 30.0f);
   const PackedWeight weight(random_bytes<int8_t>(n * k).data(), n, k);
   const std::vector<float> weight_scale(n, 0.01f), bias(n, 1.0f);
   const float scale = 0.05f;
@@ -107,12 +118,12 @@ void bench_convolution(benchmark::State& state, Isa isa, const ConvolutionLayer&
   const Spatial out_size = geometry.output_size(size);
   const int64_t depth = layer.in_channels / layer.groups * layer.kernel * layer.kernel;
   const int64_t outputs = out_size[1] * out_size[2] * layer.out_channels;
-  const auto q = random_bytes<uint8_t>(layer.size * layer.size * layer.in_channels);
+  const auto q = normal_bytes(layer.size * layer.size * layer.in_channels, 0, 50.0f);
   const PackedConvolution weight(random_bytes<int8_t>(layer.out_channels * depth).data(), geometry);
   const std::vector<float> weight_scale(layer.out_channels, 0.01f), bias(layer.out_channels, 1.0f);
   std::vector<uint8_t> out(outputs);
   for (auto _ : state) {
-    convolution({.q = q.data(), .batch = 1, .size = size, .scale = 0.05f, .zero_point = 100}, weight,
+    convolution({.q = q.data(), .batch = 1, .size = size, .scale = 0.05f, .zero_point = 0}, weight,
                 {.scale = weight_scale.data(), .per_channel = true}, {.bias = bias.data(), .relu = true},
                 {.scale = 0.5f, .zero_point = 0}, out.data());
     benchmark::ClobberMemory();

@@ -164,14 +164,19 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
 
   parallel_for(0, row_blocks * groups * panel_groups_of_group, grain_size, [&](int64_t begin, int64_t end) {
     PixelBlock block(call, phase, raster);
+    ClippedRows clipped;
+    RowBlock rows{};
     for (int64_t item = begin; item < end; ++item) {
       const int64_t panel_group = item % panel_groups_of_group, group = item / panel_groups_of_group % groups;
       if (item == begin || panel_group == 0) {
         const int64_t row_block = item / panel_groups_of_group / groups;
         block.take(part_begin(pixels, row_blocks, row_block), part_begin(pixels, row_blocks, row_block + 1), group);
+        const PackedWeight& weight = phase.groups[group];
+        const int64_t panels = std::min(panel_groups_of_group - panel_group, end - item) * kPanelGroup;
+        rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
       }
       const int64_t first_channel = group * group_channels;
-      multiply_block(call.table, block.rows(), phase.groups[group], panel_group, call.columns, first_channel,
+      multiply_block(call.table, rows, phase.groups[group], panel_group, call.columns, first_channel,
                      [&](const FinishArgs& args, int64_t column) { block.finish(args, first_channel + column); });
     }
   });
@@ -199,11 +204,11 @@ void run(const ConvolutionInput& input, const PackedConvolution& weight, const W
   check_weight_qparams(weight_qparams, geometry.out_channels, weight.depth(), "convolution");
   const Matrix<Quantized> rows{out, geometry.out_channels};
   const ConvolutionCall call{input,
-                  geometry,
-                  out_size,
-                  kernels(),
-                  Columns(weight_qparams, epilogue),
-                  requantize_args(out_qparams, epilogue, rows, geometry.out_channels, "convolution")};
+                             geometry,
+                             out_size,
+                             kernels(),
+                             Columns(weight_qparams, epilogue),
+                             requantize_args(out_qparams, epilogue, rows, geometry.out_channels, "convolution")};
   const auto run_phase = is_depthwise(geometry) ? run_depthwise_phase : run_gemm_phase;
   for (const Phase& phase : weight.layout().phases) run_phase(call, phase, parallel_for);
 }

@@ -62,10 +62,16 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * kPanelGroup * kColumns * weight.padded_k());
 
   parallel_for(0, row_blocks * groups, grain_size, [&](int64_t begin, int64_t end) {
+    ClippedRows clipped;
+    RowBlock block{};
     for (int64_t item = begin; item < end; ++item) {
       const int64_t row = part_begin(activations.rows, row_blocks, item / groups);
-      const int64_t row_end = part_begin(activations.rows, row_blocks, item / groups + 1);
-      const RowBlock block{{activations.q.row(row), activations.q.stride}, row_end - row, &terms[row]};
+      if (item == begin || item % groups == 0) {
+        const int64_t row_end = part_begin(activations.rows, row_blocks, item / groups + 1);
+        block = {{activations.q.row(row), activations.q.stride}, row_end - row, &terms[row]};
+        const int64_t panels = std::min(groups - item % groups, end - item) * kPanelGroup;
+        block = clipped.take(table, block, weight.k(), weight.padded_k(), panels);
+      }
       multiply_block(table, block, weight, item % groups, columns, 0,
                      [&](const FinishArgs& args, int64_t column) { finish(table, args, row, column); });
     }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/check.h"
+#include "kernels/clipped_rows.h"
 #include "kernels/kernel_table.h"
 #include "kernels/quantize_args.h"
 
@@ -28,8 +29,7 @@ constexpr int64_t part_begin(int64_t size, int64_t parts, int64_t part) { return
 inline void check_weight_qparams(const WeightQParams& qparams, int64_t n, int64_t depth, std::string_view function) {
   if (!qparams.zero_point || n == 0) return;
   check(depth <= PackedWeight::kMaxAffineDepth, function, ": with weight zero points k must be at most ",
-        PackedWeight::kMaxAffineDepth, ", got ", depth,
-        ": a longer sum may not fit int32; quantize the weights symmetrically");
+        PackedWeight::kMaxAffineDepth, ", got ", depth, ": a longer sum may not fit int32; quantize the weights symmetrically");
   for (int64_t c = 0; c < (qparams.per_channel ? n : 1); ++c) {
     check(-128 <= qparams.zero_point[c] && qparams.zero_point[c] <= 127, function, ": weights' zero point ",
           qparams.zero_point[c], " of channel ", c, " is not in -128 .. 127");
@@ -104,13 +104,6 @@ struct Columns {
   PerColumn<float> scales, biases;
 };
 
-/// At most kRowBlock rows of activations.
-struct RowBlock {
-  Matrix<const uint8_t> q;
-  int64_t rows;
-  const RowTerms* terms;
-};
-
 inline int64_t panel_groups(const PackedWeight& weight) { return ceil_div(weight.panels(), kPanelGroup); }
 
 /// Multiplies a block of rows and a group of panels and calls `finish(args, column)` for each panel, which starts at that
@@ -121,7 +114,11 @@ void multiply_block(const KernelTable& table, const RowBlock& block, const Packe
   alignas(64) int32_t sums[kPanelGroup * kRowBlock * kColumns];
   const int64_t first_panel = panel_group * kPanelGroup;
   const int64_t panels = std::min(kPanelGroup, weight.panels() - first_panel);
-  table.accumulate({block.q.data, block.q.stride, block.rows, weight.panel(first_panel), panels, weight.padded_k(), sums});
+  if (block.clipped) {
+    block.clipped->accumulate(table, weight.panel(first_panel), panels, sums);
+  } else {
+    table.accumulate({block.q.data, block.q.stride, block.rows, weight.panel(first_panel), panels, weight.padded_k(), sums});
+  }
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t column = (first_panel + panel) * kColumns;
     const int64_t channel = first_channel + column;

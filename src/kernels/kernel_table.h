@@ -12,7 +12,7 @@
 namespace octet::kernels {
 
 constexpr int64_t kColumns = 16;    ///< PackedWeight::kPanelColumns
-constexpr int64_t kRowBlock = 48;   ///< rows that one call of `accumulate` takes at most
+constexpr int64_t kRowBlock = 60;   ///< rows that one call of `accumulate` takes at most
 constexpr int64_t kPanelGroup = 2;  ///< panels that one call of `accumulate` takes at most
 
 /// One block of a GEMM: `sums[panel][row][column] = Σ_k a[row][k] * panels[panel][column][k]`, without zero points.
@@ -171,9 +171,12 @@ struct HalfGemmArgs {
   int64_t out_stride;
 };
 
+struct ClippedKernels;
+
 struct KernelTable {
   Isa isa;
   void (*accumulate)(const AccumulateArgs& args);
+  const ClippedKernels* clipped = nullptr;  ///< for many rows, where that is faster than `accumulate`; or null
   void (*finish_float)(const FinishArgs& args, float* out, int64_t out_stride);
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
   void (*finish_requantized)(const FinishArgs& args, const RequantizeArgs& to);

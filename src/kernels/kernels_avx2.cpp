@@ -1,3 +1,4 @@
+#include "kernels/clipped_kernels.h"
 #include "kernels/simd_avx2.h"
 #include "kernels/simd_kernels.h"
 
@@ -65,7 +66,11 @@ void accumulate(const AccumulateArgs& args) {
 }  // namespace
 
 const KernelTable& avx2_kernels() {
-  static constexpr KernelTable table = simd_kernels<Avx2Simd>(Isa::avx2, accumulate);
+  static constexpr KernelTable table = [] {
+    KernelTable kernels = simd_kernels<Avx2Simd>(Isa::avx2, accumulate);
+    kernels.clipped = &avx2_clipped_kernels;
+    return kernels;
+  }();
   return table;
 }
 

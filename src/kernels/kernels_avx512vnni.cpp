@@ -66,6 +66,7 @@ const KernelTable& avx512_vnni_kernels() {
     KernelTable kernels = avx2_kernels();
     kernels.isa = Isa::avx512_vnni;
     kernels.accumulate = accumulate;
+    kernels.clipped = nullptr;  // vpdpbusd does not saturate
     return kernels;
   }();
   return table;

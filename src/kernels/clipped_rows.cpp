@@ -1,0 +1,92 @@
+#include "kernels/clipped_rows.h"
+
+#include <algorithm>
+
+namespace octet::kernels {
+namespace {
+
+/// Fewer rows leave the processor waiting for the weights.
+constexpr int64_t kMinRows = 6;
+
+// What the product of a quad of activations and a panel costs, measured on AVX2 machines: in sums of two quads, of one, and
+// widened to 16 bits before. What was clipped off is a product of its own.
+constexpr double kTwoQuads = 1.0, kOneQuad = 1.25, kWidened = 1.65, kClippedOff = 1.4;
+// What clipping costs once, whatever the number of panels: for each quad, and for each sum that does not fit.
+constexpr double kCount = 1.0, kFit = 50.0;
+
+/// So that rows do not compete for the same lines of the cache.
+int64_t odd_cache_lines(int64_t bytes) { return (bytes + 63) / 64 * 64 | 64; }
+
+}  // namespace
+
+RowBlock ClippedRows::take(const KernelTable& table, const RowBlock& rows, int64_t k, int64_t padded_k, int64_t panels) {
+  RowBlock block = rows;
+  block.clipped = nullptr;
+  if (!table.clipped || rows.rows < kMinRows || kTwoQuads + kCount / static_cast<double>(panels) >= kWidened) return block;
+  counts_.resize(rows.rows);
+  for (int64_t row = 0; row < rows.rows; ++row) counts_[row] = table.clipped->count(rows.q.row(row), k);
+  const Choice choice = choose(rows, k, panels);
+  if (!choice.clips) return block;
+
+  depth_ = choice.depth;
+  rows_ = rows.rows;
+  padded_k_ = padded_k;
+  stride_ = odd_cache_lines(padded_k);
+  clipped_.resize(rows.rows * stride_);
+  clipped_rows_.resize(rows.rows);
+  terms_.assign(rows.terms, rows.terms + rows.rows);
+  int64_t end = 0;
+  for (int64_t row = 0; row < rows.rows; ++row) {
+    const ClipCount& count = counts_[row];
+    const int64_t room = 4 * (depth_ == SumDepth::two_quads ? count.two_quads : count.one_quad);
+    clipped_off_.resize(std::max<int64_t>(clipped_off_.size(), end + 2 * room));
+    ClippedOff* const added = clipped_off_.data() + end;
+    const ClipResult result = table.clipped->clip({.a = rows.q.row(row),
+                                                   .k = k,
+                                                   .padded_k = padded_k,
+                                                   .offset = count.offset,
+                                                   .depth = depth_,
+                                                   .clipped = clipped_.data() + row * stride_,
+                                                   .added = added,
+                                                   .subtracted = added + room});
+    std::copy_n(added + room, result.subtracted, added + result.added);
+    clipped_rows_[row] = {.seed = -128 * result.sum,
+                          .added = static_cast<int32_t>(end + result.added),
+                          .subtracted = static_cast<int32_t>(end + result.added + result.subtracted)};
+    end = clipped_rows_[row].subtracted;
+    terms_[row].zero_point -= count.offset;
+  }
+  block.terms = terms_.data();
+  block.clipped = this;
+  return block;
+}
+
+ClippedRows::Choice ClippedRows::choose(const RowBlock& rows, int64_t k, int64_t panels) const {
+  int64_t one_quad = 0, two_quads = 0;
+  for (const ClipCount& count : counts_) {
+    one_quad += count.one_quad;
+    two_quads += count.two_quads;
+  }
+  const double quads = static_cast<double>(rows.rows * std::max<int64_t>(k, 1)) / 4;
+  const auto cost = [&](double products, int64_t unfit) {
+    const double share = static_cast<double>(unfit) / quads;
+    return products + kClippedOff * share + (kCount + kFit * share) / static_cast<double>(panels);
+  };
+  const double cost_of_one = cost(kOneQuad, one_quad), cost_of_two = cost(kTwoQuads, two_quads);
+  return {std::min(cost_of_one, cost_of_two) < kWidened, cost_of_one < cost_of_two ? SumDepth::one_quad : SumDepth::two_quads};
+}
+
+void ClippedRows::accumulate(const KernelTable& table, const int8_t* panels, int64_t panel_count, int32_t* sums) const {
+  table.clipped->accumulate({.clipped = clipped_.data(),
+                             .stride = stride_,
+                             .rows = rows_,
+                             .clipped_rows = clipped_rows_.data(),
+                             .clipped_off = clipped_off_.data(),
+                             .depth = depth_,
+                             .panels = panels,
+                             .panel_count = panel_count,
+                             .padded_k = padded_k_,
+                             .sums = sums});
+}
+
+}  // namespace octet::kernels
