@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,13 +19,22 @@ struct Implementation {
   double sqnr_db;  ///< of its output against octet_fp32's; infinite for octet_fp32 itself, NaN where there is nothing to compare
   int64_t size_bytes;  ///< of the file that octet::save writes, or what the suite says; 0: not known
 
+  double macs = 0;          ///< multiply-adds of its products; 0: not said
+  double weight_bytes = 0;  ///< that a run reads
+
   /// Training: the peak of memory beyond that of octet_fp32, as a share of its activations; NaN: not known.
   double extra_memory = std::numeric_limits<double>::quiet_NaN();
 };
 
+/// What a case needs is not on this machine; the text says what, and how it comes there.
+class Unavailable : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
 struct Case {
   std::string name;
-  std::function<std::vector<Implementation>()> build;  ///< takes seconds
+  std::function<std::vector<Implementation>()> build;  ///< takes seconds. @throws Unavailable
 };
 
 struct Suite {
@@ -39,7 +49,7 @@ const std::vector<Suite>& suites();
 const Suite* find_suite(std::string_view name);
 const Case* find_case(std::string_view suite, std::string_view name);
 
-/// Linear maps, recurrent networks, and a layer of a transformer's encoder, dynamically quantized.
+/// Linear maps, recurrent networks, and transformers' encoders, dynamically quantized.
 Suite linear_suite();
 Suite lstm_suite();
 Suite transformer_suite();

@@ -1,6 +1,7 @@
 // Measures Octet on whole networks: for people as a table, for a program that compares libraries as JSON.
 
 #include "cases.h"
+#include "machine_limits.h"
 #include "timing.h"
 
 #include <ATen/Parallel.h>
@@ -27,14 +28,11 @@ struct Request {
 /// Keeps the networks of the last case, since the same is asked for again and again.
 class Runner {
  public:
-  /// Times the implementations of a case. @param rounds  in which they take turns
+  /// Times the implementations of a case; none of one that is not available, which is said on the standard error.
+  /// @param rounds  in which they take turns
   std::vector<Timing> time(const Case& which, int threads, double budget_ms, int rounds) {
     at::set_num_threads(threads);
-    if (built_ != &which) {
-      implementations_.clear();
-      implementations_ = which.build();
-      built_ = &which;
-    }
+    if (built_ != &which) build(which);
     std::vector<std::function<void()>> calls;
     for (const Implementation& implementation : implementations_) calls.push_back(implementation.run);
     return time_in_turns(calls, budget_ms, rounds);
@@ -44,6 +42,16 @@ class Runner {
   const std::vector<Implementation>& implementations() const { return implementations_; }
 
  private:
+  void build(const Case& which) {
+    implementations_.clear();
+    try {
+      implementations_ = which.build();
+    } catch (const Unavailable& error) {
+      fmt::print(stderr, "octet_bench: {} is left out: {}\n", which.name, error.what());
+    }
+    built_ = &which;
+  }
+
   const Case* built_ = nullptr;
   std::vector<Implementation> implementations_;
 };
@@ -85,14 +93,22 @@ std::string cell(bool is_known, const char* format, double value) {
   return is_known ? fmt::format(fmt::runtime(format), value) : "-";
 }
 
-void print_rows(const Case& which, const std::vector<Implementation>& implementations, const std::vector<Timing>& timings) {
+std::string percent(double share) { return fmt::format("{:.0f} %", 100 * share); }
+
+void print_rows(const Case& which, const std::vector<Implementation>& implementations, const std::vector<Timing>& timings,
+                const Limits& limits) {
   for (size_t i = 0; i < timings.size(); ++i) {
     const Implementation& implementation = implementations[i];
-    fmt::print("{:<27}{:<21}{:>10.3f}{:>10.3f}{:>9.2f}x{:>10}{:>10}{:>14}\n", i == 0 ? which.name : "", implementation.name,
-               timings[i].ms_median, timings[i].ms_min, timings[0].ms_median / timings[i].ms_median,
+    const double seconds = timings[i].ms_median / 1000;
+    const double limit = limits.seconds(implementation.macs, implementation.weight_bytes);
+    const bool counts = implementation.macs > 0;
+    fmt::print("{:<27}{:<21}{:>10.3f}{:>10.3f}{:>9.2f}x{:>10}{:>10}{:>9}{:>8}{:>7}{:>14}\n", i == 0 ? which.name : "",
+               implementation.name, timings[i].ms_median, timings[i].ms_min, timings[0].ms_median / timings[i].ms_median,
                std::isinf(implementation.sqnr_db) ? "exact"
                                                   : cell(!std::isnan(implementation.sqnr_db), "{:.1f}", implementation.sqnr_db),
                cell(implementation.size_bytes > 0, "{:.2f}", static_cast<double>(implementation.size_bytes) / 1e6),
+               cell(counts, "{:.1f}", implementation.macs / seconds / 1e9),
+               cell(counts, "{:.1f}", implementation.weight_bytes / seconds / 1e9), counts ? percent(limit / seconds) : "-",
                cell(!std::isnan(implementation.extra_memory), "{:.2f}", implementation.extra_memory));
   }
   std::fflush(stdout);
@@ -104,17 +120,19 @@ void print_table(const Request& request) {
     throw std::invalid_argument(fmt::format("there is no suite {}; --help lists them", request.suite));
   }
   fmt::print(
-      "{} thread{}; the speed-up is that over octet_fp32; extra memory of training is beyond that of\noctet_fp32, as a share of "
-      "its activations\n\n",
+      "{} thread{}; the speed-up is that over octet_fp32; GB/s are those of the weights; the share of the limit is that of\n"
+      "what this machine can multiply or read (--limits), whichever takes longer; extra memory of training is beyond that\n"
+      "of octet_fp32, as a share of its activations\n\n",
       request.threads, request.threads == 1 ? "" : "s");
+  const Limits limits = measure_limits(request.threads);
   Runner runner;
   for (const Suite& suite : suites()) {
     if (!request.suite.empty() && suite.name != request.suite) continue;
-    fmt::print("{:<27}{:<21}{:>10}{:>10}{:>10}{:>10}{:>10}{:>14}\n", "case", "implementation", "median ms", "least ms",
-               "speed-up", "SQNR dB", suite.size_title, "extra memory");
+    fmt::print("{:<27}{:<21}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}{:>8}{:>7}{:>14}\n", "case", "implementation", "median ms",
+               "least ms", "speed-up", "SQNR dB", suite.size_title, "GMAC/s", "GB/s", "limit", "extra memory");
     for (const Case& which : suite.cases) {
       const auto timings = runner.time(which, request.threads, request.budget_ms, /*rounds=*/5);
-      print_rows(which, runner.implementations(), timings);
+      print_rows(which, runner.implementations(), timings, limits);
     }
   }
 }
@@ -133,11 +151,12 @@ std::string known_cases() {
 
 int main(int argc, char** argv) {
   bench::Request request;
-  bool serves = false;
+  bool serves = false, shows_limits = false;
   CLI::App app("Measures Octet on whole networks. Prints a table, or with --case or --serve a line of JSON for each result.");
   app.footer(bench::known_cases());
   auto* const serve =
       app.add_flag("--serve", serves, "answer JSON requests {\"suite\", \"case\", \"threads\", \"budget_ms\"} on stdin");
+  app.add_flag("--limits", shows_limits, "measure what this machine can do at most, and nothing else")->excludes(serve);
   auto* const suite = app.add_option("--suite", request.suite, "the suite to run; all by default")->excludes(serve);
   auto* const only = app.add_option("--case", request.case_name, "one case of it, with results as JSON")->needs(suite);
   app.add_option("--threads", request.threads, "threads of a forward")->check(CLI::Range(1, 1024))->capture_default_str();
@@ -148,6 +167,8 @@ int main(int argc, char** argv) {
   try {
     if (serves) {
       bench::serve();
+    } else if (shows_limits) {
+      bench::print_limits();
     } else if (*only) {
       bench::Runner runner;
       bench::answer(runner, request);
