@@ -17,7 +17,7 @@ FOUNDATIONS = {
     "nn": ["observe"],
     "workflow": ["nn"],
     "io": ["nn"],
-    "models": ["workflow"],
+    "models": ["workflow", "io"],
     "distributed": ["nn"],
 }
 # Of these libraries the kernels know nothing.

@@ -8,8 +8,10 @@
 #include <octet/distributed/synchronize.h>
 #include <octet/io/safetensors.h>
 #include <octet/io/save_load.h>
+#include <octet/models/bert.h>
 #include <octet/models/mobilenet_v2.h>
 #include <octet/models/resnet.h>
+#include <octet/models/word_piece_tokenizer.h>
 #include <octet/nn/dynamic_linear.h>
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>

@@ -318,12 +318,16 @@ void save(const torch::nn::Module& model, const std::filesystem::path& path) {
 }
 
 void load(torch::nn::Module& model, const std::filesystem::path& path, const nn::ImplementationKinds& kinds) {
-  Safetensors file = read_safetensors(path);
+  Safetensors content = read_safetensors(path);
   try {
-    Loader(model, std::move(file), kinds).run();
+    load(model, std::move(content), kinds);
   } catch (const Error& error) {
     fail(path.string(), ": ", error.what());
   }
+}
+
+void load(torch::nn::Module& model, Safetensors content, const nn::ImplementationKinds& kinds) {
+  Loader(model, std::move(content), kinds).run();
 }
 
 }  // namespace octet

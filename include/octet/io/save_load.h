@@ -1,5 +1,6 @@
 #pragma once
 
+#include <octet/io/safetensors.h>
 #include <octet/nn/implementation_kinds.h>
 
 #include <torch/nn/module.h>
@@ -25,6 +26,11 @@ void save(const torch::nn::Module& model, const std::filesystem::path& path);
 /// @throws Error that lists everything that does not fit: missing and unexpected names, shapes, dtypes, kinds. The model is
 ///         then as it was.
 void load(torch::nn::Module& model, const std::filesystem::path& path,
+          const nn::ImplementationKinds& kinds = nn::default_implementation_kinds());
+
+/// The same for what read_safetensors() gave, so that tensors can be renamed or left out before.
+/// @throws Error as above, but for the path
+void load(torch::nn::Module& model, Safetensors content,
           const nn::ImplementationKinds& kinds = nn::default_implementation_kinds());
 
 }  // namespace octet
