@@ -5,9 +5,6 @@
 namespace octet::kernels {
 namespace {
 
-/// Fewer rows leave the processor waiting for the weights.
-constexpr int64_t kMinRows = 6;
-
 // What the product of a quad of activations and a panel costs, measured on AVX2 machines: in sums of two quads, of one, and
 // widened to 16 bits before. What was clipped off is a product of its own.
 constexpr double kTwoQuads = 1.0, kOneQuad = 1.25, kWidened = 1.65, kClippedOff = 1.4;
@@ -22,7 +19,7 @@ int64_t odd_cache_lines(int64_t bytes) { return (bytes + 63) / 64 * 64 | 64; }
 RowBlock ClippedRows::take(const KernelTable& table, const RowBlock& rows, int64_t k, int64_t padded_k, int64_t panels) {
   RowBlock block = rows;
   block.clipped = nullptr;
-  if (!table.clipped || rows.rows < kMinRows || kTwoQuads + kCount / static_cast<double>(panels) >= kWidened) return block;
+  if (!table.clipped || kTwoQuads + kCount / static_cast<double>(panels) >= kWidened) return block;
   counts_.resize(rows.rows);
   for (int64_t row = 0; row < rows.rows; ++row) counts_[row] = table.clipped->count(rows.q.row(row), k);
   const Choice choice = choose(rows, k, panels);
