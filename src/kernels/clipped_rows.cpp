@@ -69,7 +69,8 @@ ClippedRows::Choice ClippedRows::choose(const RowBlock& rows, int64_t k, int64_t
     const double share = static_cast<double>(unfit) / quads;
     return products + kClippedOff * share + (kCount + kFit * share) / static_cast<double>(panels);
   };
-  const double cost_of_one = cost(kOneQuad, one_quad), cost_of_two = cost(kTwoQuads, two_quads);
+  // A single row waits for the weights' memory whatever the depth.
+  const double cost_of_one = cost(rows.rows == 1 ? kTwoQuads : kOneQuad, one_quad), cost_of_two = cost(kTwoQuads, two_quads);
   return {std::min(cost_of_one, cost_of_two) < kWidened, cost_of_one < cost_of_two ? SumDepth::one_quad : SumDepth::two_quads};
 }
 

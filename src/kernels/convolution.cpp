@@ -157,26 +157,27 @@ class PixelBlock {
 void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor parallel_for) {
   const Raster raster(phase, call.input.batch, call.out_size);
   const int64_t pixels = raster.pixels(), row_blocks = ceil_div(pixels, kRowBlock);
-  const int64_t groups = call.geometry.groups, panel_groups_of_group = panel_groups(phase.groups[0]);
+  const int64_t groups = call.geometry.groups;
+  const PanelGroups panel_groups(phase.groups[0], std::min(pixels, kRowBlock));
   const int64_t group_channels = call.geometry.out_channels / groups;
-  const int64_t block_work = std::min(pixels, kRowBlock) * kPanelGroup * kColumns * phase.groups[0].padded_k();
+  const int64_t block_work = std::min(pixels, kRowBlock) * panel_groups.size * kColumns * phase.groups[0].padded_k();
   const int64_t grain_size = items_per_task(kMacsPerTask, block_work);
 
-  parallel_for(0, row_blocks * groups * panel_groups_of_group, grain_size, [&](int64_t begin, int64_t end) {
+  parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
     PixelBlock block(call, phase, raster);
     ClippedRows clipped;
     RowBlock rows{};
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t panel_group = item % panel_groups_of_group, group = item / panel_groups_of_group % groups;
+      const int64_t panel_group = item % panel_groups.count, group = item / panel_groups.count % groups;
       if (item == begin || panel_group == 0) {
-        const int64_t row_block = item / panel_groups_of_group / groups;
+        const int64_t row_block = item / panel_groups.count / groups;
         block.take(part_begin(pixels, row_blocks, row_block), part_begin(pixels, row_blocks, row_block + 1), group);
         const PackedWeight& weight = phase.groups[group];
-        const int64_t panels = std::min(panel_groups_of_group - panel_group, end - item) * kPanelGroup;
+        const int64_t panels = std::min(panel_groups.count - panel_group, end - item) * panel_groups.size;
         rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
       }
       const int64_t first_channel = group * group_channels;
-      multiply_block(call.table, rows, phase.groups[group], panel_group, call.columns, first_channel,
+      multiply_block(call.table, rows, phase.groups[group], panel_groups, panel_group, call.columns, first_channel,
                      [&](const FinishArgs& args, int64_t column) { block.finish(args, first_channel + column); });
     }
   });

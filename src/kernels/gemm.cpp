@@ -57,22 +57,22 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   const Columns columns(qparams, epilogue);
   const std::vector<RowTerms> terms = row_terms(activations, weight, columns.affine);
   const int64_t row_blocks = ceil_div(activations.rows, kRowBlock);
-  const int64_t groups = panel_groups(weight);
   const int64_t block_rows = std::min(activations.rows, kRowBlock);
-  const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * kPanelGroup * kColumns * weight.padded_k());
+  const PanelGroups groups(weight, block_rows);
+  const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * groups.size * kColumns * weight.padded_k());
 
-  parallel_for(0, row_blocks * groups, grain_size, [&](int64_t begin, int64_t end) {
+  parallel_for(0, row_blocks * groups.count, grain_size, [&](int64_t begin, int64_t end) {
     ClippedRows clipped;
     RowBlock block{};
     for (int64_t item = begin; item < end; ++item) {
-      const int64_t row = part_begin(activations.rows, row_blocks, item / groups);
-      if (item == begin || item % groups == 0) {
-        const int64_t row_end = part_begin(activations.rows, row_blocks, item / groups + 1);
+      const int64_t row = part_begin(activations.rows, row_blocks, item / groups.count);
+      if (item == begin || item % groups.count == 0) {
+        const int64_t row_end = part_begin(activations.rows, row_blocks, item / groups.count + 1);
         block = {{activations.q.row(row), activations.q.stride}, row_end - row, &terms[row]};
-        const int64_t panels = std::min(groups - item % groups, end - item) * kPanelGroup;
+        const int64_t panels = std::min(groups.count - item % groups.count, end - item) * groups.size;
         block = clipped.take(table, block, weight.k(), weight.padded_k(), panels);
       }
-      multiply_block(table, block, weight, item % groups, columns, 0,
+      multiply_block(table, block, weight, groups, item % groups.count, columns, 0,
                      [&](const FinishArgs& args, int64_t column) { finish(table, args, row, column); });
     }
   });

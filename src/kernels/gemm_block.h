@@ -104,16 +104,27 @@ struct Columns {
   PerColumn<float> scales, biases;
 };
 
-inline int64_t panel_groups(const PackedWeight& weight) { return ceil_div(weight.panels(), kPanelGroup); }
+/// How the panels of a weight are cut into groups, each of which meets a block of rows at once. An even number of panels makes a
+/// group, as some kernels take two at a time.
+struct PanelGroups {
+  /// @param rows  of a block, at most
+  PanelGroups(const PackedWeight& weight, int64_t rows)
+      : panels(weight.panels()),
+        size(std::clamp(kSums / kColumns / std::max<int64_t>(rows, 1) / 2 * 2, int64_t{2}, kLargest)),
+        count(ceil_div(panels, size)) {}
+
+  static constexpr int64_t kLargest = 8;  ///< beyond that nothing is gained, and threads would have less to share
+  int64_t panels, size, count;
+};
 
 /// Multiplies a block of rows and a group of panels and calls `finish(args, column)` for each panel, which starts at that
 /// column of the weight. Its columns' parameters start at `first_channel`.
 template <class Finish>
-void multiply_block(const KernelTable& table, const RowBlock& block, const PackedWeight& weight, int64_t panel_group,
-                    const Columns& columns, int64_t first_channel, const Finish& finish) {
-  alignas(64) int32_t sums[kPanelGroup * kRowBlock * kColumns];
-  const int64_t first_panel = panel_group * kPanelGroup;
-  const int64_t panels = std::min(kPanelGroup, weight.panels() - first_panel);
+void multiply_block(const KernelTable& table, const RowBlock& block, const PackedWeight& weight, const PanelGroups& groups,
+                    int64_t panel_group, const Columns& columns, int64_t first_channel, const Finish& finish) {
+  alignas(64) int32_t sums[kSums];
+  const int64_t first_panel = panel_group * groups.size;
+  const int64_t panels = std::min(groups.size, groups.panels - first_panel);
   if (block.clipped) {
     block.clipped->accumulate(table, weight.panel(first_panel), panels, sums);
   } else {

@@ -13,7 +13,8 @@ namespace octet::kernels {
 
 constexpr int64_t kColumns = 16;    ///< PackedWeight::kPanelColumns
 constexpr int64_t kRowBlock = 60;   ///< rows that one call of `accumulate` takes at most
-constexpr int64_t kPanelGroup = 2;  ///< panels that one call of `accumulate` takes at most
+/// What one call of `accumulate` sums at most: of few rows many panels, of kRowBlock rows two.
+constexpr int64_t kSums = 2 * kRowBlock * kColumns;
 
 /// One block of a GEMM: `sums[panel][row][column] = Σ_k a[row][k] * panels[panel][column][k]`, without zero points.
 struct AccumulateArgs {
@@ -21,7 +22,7 @@ struct AccumulateArgs {
   int64_t a_stride;
   int64_t rows;  ///< 1 .. kRowBlock
   const int8_t* panels;
-  int64_t panel_count;  ///< 1 .. kPanelGroup
+  int64_t panel_count;  ///< rows * panel_count * kColumns <= kSums
   int64_t padded_k;
   int32_t* sums;  ///< [panel_count][rows][kColumns], 64-byte aligned
 };

@@ -47,14 +47,16 @@ constexpr Tile kTiles[kTileRows] = {accumulate_tile<1, Panels>,  accumulate_tile
                                     accumulate_tile<10, Panels>, accumulate_tile<11, Panels>, accumulate_tile<12, Panels>};
 
 void accumulate(const AccumulateArgs& args) {
-  static_assert(kPanelGroup == 2);
-  const Tile* tiles = args.panel_count == 2 ? kTiles<2> : kTiles<1>;
-  int64_t row = 0;
-  for (int64_t left = (args.rows + kTileRows - 1) / kTileRows; left > 0; --left) {
-    const int64_t rows = (args.rows - row) / left;  // tiles of even height
-    tiles[rows - 1](args.a + row * args.a_stride, args.a_stride, args.panels, args.padded_k, args.sums + row * kColumns,
-                    args.rows);
-    row += rows;
+  for (int64_t panel = 0; panel < args.panel_count; panel += 2) {
+    const Tile* tiles = panel + 1 < args.panel_count ? kTiles<2> : kTiles<1>;
+    const int8_t* const b = args.panels + panel * args.padded_k * kColumns;
+    int32_t* const sums = args.sums + panel * args.rows * kColumns;
+    int64_t row = 0;
+    for (int64_t left = (args.rows + kTileRows - 1) / kTileRows; left > 0; --left) {
+      const int64_t rows = (args.rows - row) / left;  // tiles of even height
+      tiles[rows - 1](args.a + row * args.a_stride, args.a_stride, b, args.padded_k, sums + row * kColumns, args.rows);
+      row += rows;
+    }
   }
 }
 
