@@ -165,7 +165,7 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
 
   parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
     PixelBlock block(call, phase, raster);
-    ClippedRows clipped;
+    thread_local ClippedRows clipped;
     RowBlock rows{};
     for (int64_t item = begin; item < end; ++item) {
       const int64_t panel_group = item % panel_groups.count, group = item / panel_groups.count % groups;

@@ -1,7 +1,6 @@
 #include <octet/kernels/embedding.h>
 
 #include <algorithm>
-#include <array>
 
 #include "kernels/check.h"
 #include "kernels/kernel_table.h"
@@ -32,50 +31,39 @@ void check_bags(const Bags& bags, BagMode mode) {
   }
 }
 
-/// Hands a row's integers to `use(q, first, count)` piece by piece, each a byte of its own.
-template <class Use>
-void for_each_piece(const EmbeddingTable& table, int64_t row, const Use& use) {
-  const uint8_t* packed = table.q.row(row);
-  if (table.bits == 8) {
-    use(packed, int64_t{0}, table.dimension);
-    return;
-  }
-  std::array<uint8_t, 256> piece;
-  const int64_t per_byte = 8 / table.bits;
-  const int mask = (1 << table.bits) - 1;
-  for (int64_t first = 0; first < table.dimension; first += static_cast<int64_t>(piece.size())) {
-    const int64_t count = std::min<int64_t>(piece.size(), table.dimension - first);
-    for (int64_t i = 0; i < count; ++i) {
-      piece[i] = static_cast<uint8_t>(packed[(first + i) / per_byte] >> (first + i) % per_byte * table.bits & mask);
-    }
-    use(piece.data(), first, count);
-  }
+const EmbeddingKernels& kernels_of(const KernelTable& kernel, const EmbeddingTable& table) {
+  return table.bits == 8 ? kernel.embedding_of_8_bits : table.bits == 4 ? kernel.embedding_of_4_bits : kernel.embedding_of_2_bits;
 }
 
-void copy_row(const KernelTable& kernel, const EmbeddingTable& table, int64_t row, float* out) {
-  for_each_piece(table, row, [&](const uint8_t* q, int64_t first, int64_t count) {
-    kernel.embedding_copy(q, count, table.scale[row], table.bias[row], out + first);
-  });
+EmbeddingRow row_of(const EmbeddingTable& table, int64_t row) {
+  return {table.q.row(row), table.dimension, table.scale[row], table.bias[row]};
 }
 
-void reduce_bag(const KernelTable& kernel, const EmbeddingTable& table, const Bags& bags, int64_t bag, BagMode mode, float* out) {
+/// Asks for a row that will be needed soon: rows lie anywhere in the table, so the processor cannot foresee them.
+void prefetch(const EmbeddingTable& table, const int64_t* indices, int64_t i, int64_t end) {
+  constexpr int64_t kAhead = 8, kCacheLine = 64;
+  if (i + kAhead >= end) return;
+  const int64_t row = indices[i + kAhead], bytes = EmbeddingTable::row_bytes(table.dimension, table.bits);
+  for (int64_t at = 0; at < bytes; at += kCacheLine) __builtin_prefetch(table.q.row(row) + at);
+  __builtin_prefetch(table.scale + row);
+  __builtin_prefetch(table.bias + row);
+}
+
+void reduce_bag(const EmbeddingKernels& kernel, const EmbeddingTable& table, const Bags& bags, int64_t bag, BagMode mode,
+                float* out) {
   const int64_t end = bag + 1 < bags.count ? bags.offsets[bag + 1] : bags.index_count;
   int64_t used = 0;
   std::fill_n(out, table.dimension, 0.0f);
   for (int64_t i = bags.offsets[bag]; i < end; ++i) {
-    const int64_t row = bags.indices[i];
-    if (row == bags.padding_idx) continue;
-    const float weight = bags.per_sample_weights ? bags.per_sample_weights[i] : 1.0f;
-    if (mode == BagMode::max && used == 0) {
-      copy_row(kernel, table, row, out);
+    prefetch(table, bags.indices, i, bags.index_count);
+    if (bags.indices[i] == bags.padding_idx) continue;
+    const EmbeddingRow row = row_of(table, bags.indices[i]);
+    if (mode != BagMode::max) {
+      kernel.add(row, bags.per_sample_weights ? bags.per_sample_weights[i] : 1.0f, out);
+    } else if (used == 0) {
+      kernel.copy(row, out);
     } else {
-      for_each_piece(table, row, [&](const uint8_t* q, int64_t first, int64_t count) {
-        if (mode == BagMode::max) {
-          kernel.embedding_max(q, count, table.scale[row], table.bias[row], out + first);
-        } else {
-          kernel.embedding_add(q, count, table.scale[row], table.bias[row], weight, out + first);
-        }
-      });
+      kernel.max(row, out);
     }
     ++used;
   }
@@ -89,9 +77,12 @@ void reduce_bag(const KernelTable& kernel, const EmbeddingTable& table, const Ba
 void embedding(const EmbeddingTable& table, const int64_t* indices, int64_t count, Matrix<float> out, ParallelFor parallel_for) {
   check_table(table);
   check_indices(table, indices, count);
-  const KernelTable& kernel = kernels();
+  const EmbeddingKernels& kernel = kernels_of(kernels(), table);
   parallel_for(0, count, rows_per_task(table.dimension), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) copy_row(kernel, table, indices[i], out.row(i));
+    for (int64_t i = begin; i < end; ++i) {
+      prefetch(table, indices, i, end);
+      kernel.copy(row_of(table, indices[i]), out.row(i));
+    }
   });
 }
 
@@ -99,7 +90,7 @@ void embedding_bag(const EmbeddingTable& table, const Bags& bags, BagMode mode, 
   check_table(table);
   check_bags(bags, mode);
   check_indices(table, bags.indices, bags.index_count);
-  const KernelTable& kernel = kernels();
+  const EmbeddingKernels& kernel = kernels_of(kernels(), table);
   const int64_t mean_bag_size = bags.index_count / std::max<int64_t>(bags.count, 1) + 1;
   parallel_for(0, bags.count, rows_per_task(table.dimension * mean_bag_size), [&](int64_t begin, int64_t end) {
     for (int64_t bag = begin; bag < end; ++bag) reduce_bag(kernel, table, bags, bag, mode, out.row(bag));

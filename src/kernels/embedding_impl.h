@@ -1,37 +1,61 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
+#include "kernels/kernel_table.h"
 #include "kernels/simd_lanes.h"
 
 namespace octet::kernels {
 
+/// The integers i, i + 1, ... of a row that has kBits for each, the first in the lowest bits of a byte.
+template <class Simd, int kBits, class Lanes>
+typename Simd::Int load_integers(const uint8_t* row, int64_t i, Lanes lanes) {
+  if constexpr (kBits == 8) {
+    return Simd::load(row + i, lanes);
+  } else if constexpr (std::is_same_v<Lanes, AllLanes> && Simd::kLanes > 1) {
+    return Simd::template load_bits<kBits>(row + i * kBits / 8);
+  } else {
+    uint8_t integers[Simd::kLanes];
+    for (int64_t l = 0; l < count<Simd>(lanes); ++l) {
+      integers[l] = static_cast<uint8_t>(row[(i + l) * kBits / 8] >> (i + l) * kBits % 8 & ((1 << kBits) - 1));
+    }
+    return Simd::load(integers, lanes);
+  }
+}
+
 /// Calls `emit(i, fma(q[i], scale, bias), lanes)` for each vector.
-template <class Simd, class Emit>
-void for_each_embedding_vector(const uint8_t* q, int64_t n, float scale, float bias, const Emit& emit) {
-  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) {
-    emit(i, Simd::fma(Simd::to_float(Simd::load(q + i, lanes)), Simd::set(scale), Simd::set(bias)), lanes);
+template <class Simd, int kBits, class Emit>
+void for_each_embedding_vector(const EmbeddingRow& row, const Emit& emit) {
+  for_each_vector<Simd>(row.dimension, [&](int64_t i, auto lanes) {
+    const auto q = Simd::to_float(load_integers<Simd, kBits>(row.q, i, lanes));
+    emit(i, Simd::fma(q, Simd::set(row.scale), Simd::set(row.bias)), lanes);
   });
 }
 
-template <class Simd>
-void embedding_copy(const uint8_t* q, int64_t n, float scale, float bias, float* out) {
-  for_each_embedding_vector<Simd>(q, n, scale, bias,
-                                  [&](int64_t i, typename Simd::Float value, auto lanes) { Simd::store(out + i, value, lanes); });
+template <class Simd, int kBits>
+void embedding_copy(const EmbeddingRow& row, float* out) {
+  for_each_embedding_vector<Simd, kBits>(
+      row, [&](int64_t i, typename Simd::Float value, auto lanes) { Simd::store(out + i, value, lanes); });
 }
 
-template <class Simd>
-void embedding_add(const uint8_t* q, int64_t n, float scale, float bias, float weight, float* out) {
-  for_each_embedding_vector<Simd>(q, n, scale, bias, [&](int64_t i, typename Simd::Float value, auto lanes) {
+template <class Simd, int kBits>
+void embedding_add(const EmbeddingRow& row, float weight, float* out) {
+  for_each_embedding_vector<Simd, kBits>(row, [&](int64_t i, typename Simd::Float value, auto lanes) {
     Simd::store(out + i, Simd::fma(Simd::set(weight), value, Simd::load(out + i, lanes)), lanes);
   });
 }
 
-template <class Simd>
-void embedding_max(const uint8_t* q, int64_t n, float scale, float bias, float* out) {
-  for_each_embedding_vector<Simd>(q, n, scale, bias, [&](int64_t i, typename Simd::Float value, auto lanes) {
+template <class Simd, int kBits>
+void embedding_max(const EmbeddingRow& row, float* out) {
+  for_each_embedding_vector<Simd, kBits>(row, [&](int64_t i, typename Simd::Float value, auto lanes) {
     Simd::store(out + i, Simd::max(Simd::load(out + i, lanes), value), lanes);
   });
+}
+
+template <class Simd, int kBits>
+constexpr EmbeddingKernels embedding_kernels() {
+  return {embedding_copy<Simd, kBits>, embedding_add<Simd, kBits>, embedding_max<Simd, kBits>};
 }
 
 }  // namespace octet::kernels

@@ -29,8 +29,9 @@ void check_scales(const QuantizedActivations& activations, const PackedWeight& w
   check(qparams.scale || weight.n() == 0, "gemm: weights have no scale");
 }
 
-std::vector<RowTerms> row_terms(const QuantizedActivations& activations, const PackedWeight& weight, bool affine) {
-  std::vector<RowTerms> terms(activations.rows);
+void get_row_terms(const QuantizedActivations& activations, const PackedWeight& weight, bool affine,
+                   std::vector<RowTerms>& terms) {
+  terms.resize(activations.rows);
   for (int64_t row = 0; row < activations.rows; ++row) {
     const int64_t at = activations.per_row ? row : 0;
     const int32_t zero_point = activations.zero_point[at];
@@ -44,7 +45,6 @@ std::vector<RowTerms> row_terms(const QuantizedActivations& activations, const P
     }
     terms[row].centered_sum = sum - zero_point * static_cast<int32_t>(weight.k());
   }
-  return terms;
 }
 
 /// Cuts the output into blocks of rows times groups of panels, sums each block, and hands each panel of it to
@@ -55,20 +55,22 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   check_arguments(activations, weight, qparams);
   const KernelTable& table = kernels();
   const Columns columns(qparams, epilogue);
-  const std::vector<RowTerms> terms = row_terms(activations, weight, columns.affine);
+  thread_local std::vector<RowTerms> terms_of_thread;  // kept, as a recurrent network comes here at every step
+  get_row_terms(activations, weight, columns.affine, terms_of_thread);
+  const RowTerms* const terms = terms_of_thread.data();
   const int64_t row_blocks = ceil_div(activations.rows, kRowBlock);
   const int64_t block_rows = std::min(activations.rows, kRowBlock);
   const PanelGroups groups(weight, block_rows);
   const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * groups.size * kColumns * weight.padded_k());
 
   parallel_for(0, row_blocks * groups.count, grain_size, [&](int64_t begin, int64_t end) {
-    ClippedRows clipped;
+    thread_local ClippedRows clipped;
     RowBlock block{};
     for (int64_t item = begin; item < end; ++item) {
       const int64_t row = part_begin(activations.rows, row_blocks, item / groups.count);
       if (item == begin || item % groups.count == 0) {
         const int64_t row_end = part_begin(activations.rows, row_blocks, item / groups.count + 1);
-        block = {{activations.q.row(row), activations.q.stride}, row_end - row, &terms[row]};
+        block = {{activations.q.row(row), activations.q.stride}, row_end - row, terms + row};
         const int64_t panels = std::min(groups.count - item % groups.count, end - item) * groups.size;
         block = clipped.take(table, block, weight.k(), weight.padded_k(), panels);
       }

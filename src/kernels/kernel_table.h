@@ -11,8 +11,8 @@
 
 namespace octet::kernels {
 
-constexpr int64_t kColumns = 16;    ///< PackedWeight::kPanelColumns
-constexpr int64_t kRowBlock = 60;   ///< rows that one call of `accumulate` takes at most
+constexpr int64_t kColumns = 16;   ///< PackedWeight::kPanelColumns
+constexpr int64_t kRowBlock = 60;  ///< rows that one call of `accumulate` takes at most
 /// What one call of `accumulate` sums at most: of few rows many panels, of kRowBlock rows two.
 constexpr int64_t kSums = 2 * kRowBlock * kColumns;
 
@@ -172,6 +172,20 @@ struct HalfGemmArgs {
   int64_t out_stride;
 };
 
+/// A row of an embedding table: integers of 8, 4 or 2 bits that stand for fma(q, scale, bias).
+struct EmbeddingRow {
+  const uint8_t* q;
+  int64_t dimension;
+  float scale;
+  float bias;
+};
+
+struct EmbeddingKernels {
+  void (*copy)(const EmbeddingRow& row, float* out);               ///< out = row
+  void (*add)(const EmbeddingRow& row, float weight, float* out);  ///< out = fma(weight, row, out)
+  void (*max)(const EmbeddingRow& row, float* out);                ///< out = max(out, row)
+};
+
 struct ClippedKernels;
 
 struct KernelTable {
@@ -217,10 +231,7 @@ struct KernelTable {
   void (*float_to_half)(const float* x, int64_t n, uint16_t* y);
   void (*half_to_float)(const uint16_t* x, int64_t n, float* y);
   void (*half_gemm)(const HalfGemmArgs& args);
-  /// With value = fma(q, scale, bias): out = value; out = fma(weight, value, out); out = max(out, value).
-  void (*embedding_copy)(const uint8_t* q, int64_t n, float scale, float bias, float* out);
-  void (*embedding_add)(const uint8_t* q, int64_t n, float scale, float bias, float weight, float* out);
-  void (*embedding_max)(const uint8_t* q, int64_t n, float scale, float bias, float* out);
+  EmbeddingKernels embedding_of_8_bits, embedding_of_4_bits, embedding_of_2_bits;
 };
 
 /// The tables that are built; each is defined in the file that is compiled with the ISA's flags.

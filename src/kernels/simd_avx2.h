@@ -19,6 +19,15 @@ struct Avx2Simd {
   static Float load(const float* p, FirstLanes lanes) { return _mm256_maskload_ps(p, mask(lanes)); }
   static Int load(const int32_t* p, AllLanes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static Int load(const int32_t* p, FirstLanes lanes) { return _mm256_maskload_epi32(p, mask(lanes)); }
+  /// 8 integers of kBits each, the first in the lowest bits.
+  template <int kBits>
+  static Int load_bits(const uint8_t* p) {
+    uint32_t bits = 0;
+    memcpy(&bits, p, kBits);
+    const Int shifts = _mm256_setr_epi32(0, kBits, 2 * kBits, 3 * kBits, 4 * kBits, 5 * kBits, 6 * kBits, 7 * kBits);
+    return _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int32_t>(bits)), shifts),
+                            _mm256_set1_epi32((1 << kBits) - 1));
+  }
   template <class Lanes>
   static Int load(const uint8_t* p, Lanes lanes) {
     return _mm256_cvtepu8_epi32(load_64_bits(p, lanes));
@@ -59,7 +68,7 @@ struct Avx2Simd {
     const __m256i low_bytes = _mm256_shuffle_epi8(v, _mm256_set1_epi32(0x0c080400));
     const int64_t bytes =
         _mm_cvtsi128_si64(_mm_unpacklo_epi32(_mm256_castsi256_si128(low_bytes), _mm256_extracti128_si256(low_bytes, 1)));
-    memcpy(p, &bytes, count(lanes));
+    memcpy(p, &bytes, count<Avx2Simd>(lanes));
   }
   static void store_low_bytes_twice(uint8_t* p, Int low, Int high) {
     const __m256i low_byte = _mm256_set1_epi32(0xff);
@@ -70,7 +79,7 @@ struct Avx2Simd {
   template <class Lanes>
   static void store_half(uint16_t* p, Float v, Lanes lanes) {
     const __m128i halves = _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
-    memcpy(p, &halves, count(lanes) * sizeof(uint16_t));
+    memcpy(p, &halves, count<Avx2Simd>(lanes) * sizeof(uint16_t));
   }
 
   static Float set(float v) { return _mm256_set1_ps(v); }
@@ -171,9 +180,6 @@ struct Avx2Simd {
   };
 
  private:
-  static constexpr int64_t count(AllLanes) { return kLanes; }
-  static constexpr int64_t count(FirstLanes lanes) { return lanes.count; }
-
   static __m256i mask(FirstLanes lanes) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(lanes.count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
@@ -181,7 +187,7 @@ struct Avx2Simd {
   template <class Lanes>
   static __m128i load_64_bits(const void* p, Lanes lanes) {
     int64_t bits = 0;
-    memcpy(&bits, p, count(lanes));
+    memcpy(&bits, p, count<Avx2Simd>(lanes));
     return _mm_cvtsi64_si128(bits);
   }
 };

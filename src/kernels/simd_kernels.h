@@ -55,9 +55,9 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .float_to_half = float_to_half_all<Simd>,
       .half_to_float = half_to_float_all<Simd>,
       .half_gemm = half_gemm<Simd>,
-      .embedding_copy = embedding_copy<Simd>,
-      .embedding_add = embedding_add<Simd>,
-      .embedding_max = embedding_max<Simd>,
+      .embedding_of_8_bits = embedding_kernels<Simd, 8>(),
+      .embedding_of_4_bits = embedding_kernels<Simd, 4>(),
+      .embedding_of_2_bits = embedding_kernels<Simd, 2>(),
   };
 }
 

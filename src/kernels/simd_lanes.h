@@ -10,6 +10,15 @@ struct FirstLanes {
   int64_t count;  ///< 1 .. Simd::kLanes - 1
 };
 
+template <class Simd>
+constexpr int64_t count(AllLanes) {
+  return Simd::kLanes;
+}
+template <class Simd>
+constexpr int64_t count(FirstLanes lanes) {
+  return lanes.count;
+}
+
 /// Calls `body(i, lanes)` for each vector of a range of n elements, the last of which may be a part of one. Inlined always: else
 /// the body would load its constants anew for each vector.
 template <class Simd, class Body>
