@@ -97,10 +97,12 @@ void run_requantized(const QuantizedActivations& activations, const PackedWeight
 void gemm(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
           const Epilogue& epilogue, Matrix<float> out, ParallelFor parallel_for) {
   check_scales(activations, weight, weight_qparams);
+  check(epilogue.upper_bound > 0.0f, "gemm: the upper bound must be positive, got ", epilogue.upper_bound);
   check(!epilogue.residual, "gemm: float output takes no residual; add it to the result, or ask for requantized output");
   run(activations, weight, weight_qparams, epilogue, parallel_for,
       [&](const KernelTable& table, FinishArgs args, int64_t row, int64_t column) {
         args.relu = epilogue.relu;
+        args.upper_bound = epilogue.upper_bound;
         table.finish_float(args, out.row(row) + column, out.stride);
       });
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <string_view>
 #include <vector>
 
@@ -43,6 +44,11 @@ RequantizeArgs requantize_args(const AffineQParams& qparams, const Epilogue& epi
   RequantizeArgs to{.quantize = quantize_args<Quantized>(qparams, function),
                     .out = reinterpret_cast<uint8_t*>(out.data),
                     .out_stride = out.stride};
+  check(epilogue.upper_bound > 0.0f, function, ": the upper bound must be positive, got ", epilogue.upper_bound);
+  const float steps = std::nearbyint(epilogue.upper_bound * to.quantize.inverse_scale) + static_cast<float>(qparams.zero_point);
+  if (steps < static_cast<float>(qparams.quant_max)) {
+    to.quantize.quant_max = std::max(static_cast<int32_t>(steps), qparams.quant_min);
+  }
   if (epilogue.relu) {
     to.quantize.quant_min = std::min(std::max(to.quantize.quant_min, qparams.zero_point), to.quantize.quant_max);
   }
@@ -140,7 +146,8 @@ void multiply_block(const KernelTable& table, const RowBlock& block, const Packe
                                        columns.scales.from(channel), columns.biases.from(channel)},
                       .row_terms = block.terms,
                       .affine = columns.affine,
-                      .relu = false},
+                      .relu = false,
+                      .upper_bound = std::numeric_limits<float>::infinity()},
            column);
   }
 }

@@ -27,9 +27,11 @@ void finish_float(const FinishArgs& args, float* out, int64_t out_stride) {
   for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
     const auto weight_scale = Simd::load(columns.scale + column, lanes);
     const auto bias = Simd::load(columns.bias + column, lanes);
+    const auto upper_bound = Simd::set(args.upper_bound);
     finish_columns<Simd>(args, column, lanes, [&](int64_t row, float scale, typename Simd::Int sums) {
       auto y = Simd::fma(Simd::to_float(sums), Simd::mul(Simd::set(scale), weight_scale), bias);
       if (args.relu) y = relu<Simd>(y);
+      y = Simd::min(upper_bound, y);  // gives y where that is NaN
       Simd::store(out + row * out_stride + column, y, lanes);
     });
   });

@@ -20,6 +20,7 @@ struct Options {
   int64_t m = 1, n = 1, k = 1;
   bool per_row = false, per_channel = false, affine = false, bias = false, relu = false;
   bool residual = false;  // of requantized output
+  float upper_bound = std::numeric_limits<float>::infinity();
   Fill fill = Fill::random;
 };
 
@@ -49,7 +50,7 @@ struct Problem {
         const int64_t row = o.per_row ? r : 0, channel = o.per_channel ? c : 0;
         sums.push_back(reference::linear_sum(q.data() + r * stride, zero_point[row], weight.data() + c * o.k,
                                              o.affine ? weight_zero_point[channel] : 0, o.k));
-        floats.push_back(reference::epilogue(sums.back(), scale[row], weight_scale[channel], o.bias ? bias[c] : 0.0f, o.relu));
+        floats.push_back(reference::epilogue(sums.back(), scale[row], weight_scale[channel], o.bias ? bias[c] : 0.0f, o.relu, o.upper_bound));
       }
     }
     // A scale with which some results clamp, but most do not.
@@ -65,7 +66,9 @@ struct Problem {
   WeightQParams weight_qparams() const {
     return {weight_scale.data(), options.per_channel, options.affine ? weight_zero_point.data() : nullptr};
   }
-  Epilogue epilogue() const { return {options.bias ? bias.data() : nullptr, options.relu}; }
+  Epilogue epilogue() const {
+    return {.bias = options.bias ? bias.data() : nullptr, .relu = options.relu, .upper_bound = options.upper_bound};
+  }
 
   template <class Quantized>
   AffineQParams out_qparams() const {
@@ -82,7 +85,7 @@ struct Problem {
       if (options.residual) addend = {residual[i], residual_of_epilogue.scale, residual_of_epilogue.zero_point};
       result.push_back(static_cast<Quantized>(reference::requantize(
           sums[i], scale[options.per_row ? r : 0], weight_scale[options.per_channel ? c : 0], options.bias ? bias[c] : 0.0f,
-          addend, options.relu, out_qparams<Quantized>())));
+          addend, options.relu, out_qparams<Quantized>(), options.upper_bound)));
     }
     return result;
   }
@@ -142,6 +145,15 @@ TEST(Gemm, IsExactForEveryNumberOfRows) {
   for (int64_t m = 1; m <= 70; ++m) {
     for (const auto& [n, k] : {std::pair<int64_t, int64_t>{33, 40}, {16, 8}, {5, 13}}) {
       expect_exact_everywhere({.m = m, .n = n, .k = k, .per_row = m % 2 == 0, .per_channel = true, .bias = true});
+    }
+  }
+}
+
+TEST(Gemm, KeepsResultsBelowAnUpperBound) {
+  for (const float upper_bound : {0.001f, 6.0f, 100.0f}) {
+    for (const bool relu : {false, true}) {
+      expect_exact_everywhere({.m = 5, .n = 19, .k = 30, .bias = true, .relu = relu, .upper_bound = upper_bound});
+      expect_exact_everywhere({.m = 5, .n = 19, .k = 30, .relu = relu, .residual = true, .upper_bound = upper_bound});
     }
   }
 }

@@ -43,7 +43,7 @@ struct RowTerms {
 };
 
 /// The epilogue of one panel: `sum - zero_point_r * weight_sum_c - weight_zero_point_c * centered_sum_r`, and for float
-/// output the scales, bias and relu.
+/// output the scales, bias, relu and upper bound.
 struct FinishArgs {
   const int32_t* sums;  ///< [rows][kColumns]
   int64_t rows;
@@ -51,7 +51,8 @@ struct FinishArgs {
   ColumnTerms column_terms;
   const RowTerms* row_terms;
   bool affine;  ///< some weight has a zero point
-  bool relu;    ///< of float output
+  bool relu;    ///< this and the bound are those of float output
+  float upper_bound;
 };
 
 struct QuantizeArgs {
@@ -77,7 +78,7 @@ struct LearnableSums {
 
 /// Where requantized sums go, and what is added to them before.
 struct RequantizeArgs {
-  QuantizeArgs quantize;  ///< relu is in its quant_min
+  QuantizeArgs quantize;  ///< relu and the upper bound are in its range
   uint8_t* out;           ///< that of the first row and column; gets the low 8 bits
   int64_t out_stride;
   const uint8_t* residual = nullptr;  ///< likewise, or null

@@ -26,9 +26,11 @@ inline int64_t linear_sum(const uint8_t* q, int64_t zero_point, const int8_t* we
 inline float relu(float x) { return x < 0.0f ? 0.0f : x; }
 
 /// The real number that a sum stands for. Sums fit int32, so float(sum) rounds once, from the exact value.
-inline float epilogue(int64_t sum, float scale, float weight_scale, float bias, bool with_relu) {
+inline float epilogue(int64_t sum, float scale, float weight_scale, float bias, bool with_relu,
+                      float upper_bound = std::numeric_limits<float>::infinity()) {
   const float y = std::fma(static_cast<float>(sum), scale * weight_scale, bias);
-  return with_relu ? relu(y) : y;
+  const float bounded = y > upper_bound ? upper_bound : y;
+  return with_relu ? relu(bounded) : bounded;
 }
 
 /// Rounded and clamped in double, where nothing overflows on the way.
@@ -49,10 +51,11 @@ struct ResidualValue {
 
 /// The integer that a sum becomes in requantized output.
 inline int32_t requantize(int64_t sum, float scale, float weight_scale, float bias, const std::optional<ResidualValue>& residual,
-                          bool with_relu, AffineQParams out) {
+                          bool with_relu, AffineQParams out, float upper_bound = std::numeric_limits<float>::infinity()) {
   const float inverse_scale = 1.0f / out.scale;
   float y = std::fma(static_cast<float>(sum), scale * weight_scale * inverse_scale, bias * inverse_scale);
   if (residual) y = std::fma(static_cast<float>(residual->q - residual->zero_point), residual->scale * inverse_scale, y);
+  out.quant_max = std::min(out.quant_max, quantize(upper_bound, out));
   if (with_relu) out.quant_min = std::clamp(out.zero_point, out.quant_min, out.quant_max);
   return quantize_scaled(y, out);
 }

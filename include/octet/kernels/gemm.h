@@ -6,6 +6,7 @@
 #include <octet/kernels/quantize.h>
 
 #include <cstdint>
+#include <limits>
 
 namespace octet::kernels {
 
@@ -44,11 +45,14 @@ struct Epilogue {
   const float* bias = nullptr;  ///< [n], or null for zeros
   bool relu = false;
   const Residual* residual = nullptr;  ///< with requantized output only
+  /// Larger results become this, 6 for relu6; must be positive.
+  float upper_bound = std::numeric_limits<float>::infinity();
 };
 
 /// Linear layer: `out[r][c] = fma(float(sum), scale_r * weight_scale_c, bias_c)`, in float32, where
 /// `sum = Σ_k (q[r][k] - zero_point_r) * (w[c][k] - weight_zero_point_c)` is exact, float(sum) rounds to nearest even,
-/// and the fma rounds once. With relu, negative results become zero; NaN stays. Results do not depend on the ISA, the
+/// and the fma rounds once. With relu, negative results become zero; NaN stays, and with an
+/// upper bound, too. Results do not depend on the ISA, the
 /// number of threads, or (with per_row) on what other rows there are.
 /// @param out  [rows][n]; must not overlap the inputs
 /// @throws std::invalid_argument for a stride that is too short, a zero point out of range, missing scales, and
@@ -60,7 +64,7 @@ void gemm(const QuantizedActivations& activations, const PackedWeight& weight, c
 ///   y = fma(float(sum), scale_r * weight_scale_c * (1.0f / out_scale), bias_c * (1.0f / out_scale)),
 /// multiplied from left to right in float32, halves to even; a residual makes it
 ///   y = fma(float(q - zero_point), residual_scale * (1.0f / out_scale), y).
-/// relu raises the lower bound to the zero point.
+/// relu raises quant_min to the zero point, and an upper bound lowers quant_max to what quantize() makes of it.
 /// @throws std::invalid_argument also for a scale that is not positive, and for a range or zero point beyond the output's type
 void gemm(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
           const Epilogue& epilogue, const AffineQParams& out_qparams, Matrix<uint8_t> out, ParallelFor parallel_for = serial_for);
