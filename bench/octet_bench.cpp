@@ -108,7 +108,7 @@ void print_rows(const Case& which, const std::vector<Implementation>& implementa
                                                   : cell(!std::isnan(implementation.sqnr_db), "{:.1f}", implementation.sqnr_db),
                cell(implementation.size_bytes > 0, "{:.2f}", static_cast<double>(implementation.size_bytes) / 1e6),
                cell(counts, "{:.1f}", implementation.macs / seconds / 1e9),
-               cell(counts, "{:.1f}", implementation.weight_bytes / seconds / 1e9), counts ? percent(limit / seconds) : "-",
+               cell(counts, "{:.1f}", implementation.weight_bytes / seconds / 1e9), counts && i > 0 ? percent(limit / seconds) : "-",
                cell(!std::isnan(implementation.extra_memory), "{:.2f}", implementation.extra_memory));
   }
   std::fflush(stdout);

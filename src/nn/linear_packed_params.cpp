@@ -149,6 +149,12 @@ void LinearPackedParams::ActivationQParams::append_to(Attributes& attributes) co
 const float* LinearPackedParams::bias_data() const { return bias_.defined() ? bias_.const_data_ptr<float>() : nullptr; }
 
 void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQParams& activation, bool relu, float* out) const {
+  Scratch scratch;
+  apply(x, rows, activation, relu, out, scratch);
+}
+
+void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQParams& activation, bool relu, float* out,
+                               Scratch& scratch) const {
   const int64_t n = out_features(), k = in_features();
   const kernels::Epilogue epilogue{bias_data(), relu};
   if (const auto* const half = std::get_if<HalfWeight>(&weight_)) {
@@ -157,38 +163,44 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
     return;
   }
   const auto& int8 = std::get<Int8Weight>(weight_);
-  const int64_t ranges = activation.per_row ? rows : 1;
-  std::vector<kernels::MinMax> range(ranges);
-  if (activation.per_row) {
-    kernels::min_max_rows({x, k}, rows, k, range.data(), parallel_for);
-  } else {
-    range[0] = kernels::min_max(x, rows * k, parallel_for);
+  const int64_t ranges = activation.per_row ? rows : 1, stride = int8.packed.row_stride();
+  const bool wants_row_sums = !int8.zero_point.empty();
+  scratch.ranges.resize(ranges);
+  scratch.scale.resize(ranges);
+  scratch.zero_point.resize(ranges);
+  scratch.row_sums.resize(wants_row_sums ? rows : 0);
+  if (!scratch.quantized.defined() || scratch.quantized.numel() < rows * stride) {
+    scratch.quantized = at::empty({rows * stride}, at::kByte);
   }
-  std::vector<float> scale(ranges);
-  std::vector<int32_t> zero_point(ranges);
+
+  if (activation.per_row) {
+    kernels::min_max_rows({x, k}, rows, k, scratch.ranges.data(), parallel_for);
+  } else {
+    scratch.ranges[0] = kernels::min_max(x, rows * k, parallel_for);
+  }
   for (int64_t i = 0; i < ranges; ++i) {
+    const kernels::MinMax& range = scratch.ranges[i];
     // An empty range (no input features) quantizes nothing; any qparams do.
-    const float min = std::min(range[i].min, 0.0f), max = std::max(range[i].max, 0.0f);
-    check(!range[i].has_nan && std::isfinite(min) && std::isfinite(max), ModulePathScope::current(), ": the input ",
+    const float min = std::min(range.min, 0.0f), max = std::max(range.max, 0.0f);
+    check(!range.has_nan && std::isfinite(min) && std::isfinite(max), ModulePathScope::current(), ": the input ",
           activation.per_row ? c10::str("(row ", i, ") ") : "",
           "holds NaN or infinite values, which have no place on an integer ",
           "scale; look for the layer before it that made them");
     const TensorQParams qparams = choose_dynamic_qparams(min, max, activation.quant_min, activation.quant_max);
-    scale[i] = static_cast<float>(qparams.scale);
-    zero_point[i] = static_cast<int32_t>(qparams.zero_point);
+    scratch.scale[i] = static_cast<float>(qparams.scale);
+    scratch.zero_point[i] = static_cast<int32_t>(qparams.zero_point);
   }
 
-  const int64_t stride = int8.packed.padded_k();
-  const at::Tensor quantized = at::empty({rows, stride}, at::kByte);
-  std::vector<int32_t> row_sums(int8.zero_point.empty() ? 0 : rows);
-  const kernels::Matrix<uint8_t> q{quantized.data_ptr<uint8_t>(), stride};
+  const float* const scale = scratch.scale.data();
+  const int32_t* const zero_point = scratch.zero_point.data();
+  int32_t* const row_sums = wants_row_sums ? scratch.row_sums.data() : nullptr;
+  const kernels::Matrix<uint8_t> q{scratch.quantized.data_ptr<uint8_t>(), stride};
   kernels::quantize_rows({x, k}, rows, k,
-                         {scale.data(), zero_point.data(), activation.per_row, static_cast<int32_t>(activation.quant_min),
+                         {scale, zero_point, activation.per_row, static_cast<int32_t>(activation.quant_min),
                           static_cast<int32_t>(activation.quant_max)},
-                         q, row_sums.empty() ? nullptr : row_sums.data(), parallel_for);
-  kernels::gemm(
-      {{q.data, stride}, rows, scale.data(), zero_point.data(), activation.per_row, row_sums.empty() ? nullptr : row_sums.data()},
-      int8.packed, qparams(), epilogue, {out, n}, parallel_for);
+                         q, row_sums, parallel_for);
+  kernels::gemm({{q.data, stride}, rows, scale, zero_point, activation.per_row, row_sums}, int8.packed, qparams(), epilogue,
+                {out, n}, parallel_for);
 }
 
 at::Tensor LinearPackedParams::apply(const at::Tensor& input, const OutputQParams& output, bool relu) const {

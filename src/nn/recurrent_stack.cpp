@@ -64,12 +64,13 @@ void run_cell(const RecurrentCell& cell, const at::Tensor& data, const std::vect
   float* const x = x_gates.data_ptr<float>();
   cell.params().ih.apply(data.const_data_ptr<float>(), data.size(0), cell.activation(), /*relu=*/false, x);
 
+  LinearPackedParams::Scratch scratch;
   const auto steps = static_cast<int64_t>(batch_sizes.size());
   int64_t row = reverse ? data.size(0) : 0;
   for (int64_t i = 0; i < steps; ++i) {
     const int64_t rows = batch_sizes[reverse ? steps - 1 - i : i];
     if (reverse) row -= rows;
-    cell.params().hh.apply(h, rows, cell.activation(), /*relu=*/false, h_gates.data_ptr<float>());
+    cell.params().hh.apply(h, rows, cell.activation(), /*relu=*/false, h_gates.data_ptr<float>(), scratch);
     cell.kind().step(rows, hidden, x + row * columns, h_gates.const_data_ptr<float>(), h, c);
     for (int64_t r = 0; r < rows; ++r) std::copy_n(h + r * hidden, hidden, out.row(row + r));
     if (!reverse) row += rows;

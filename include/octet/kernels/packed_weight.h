@@ -24,6 +24,8 @@ class PackedWeight {
   int64_t n() const { return n_; }
   int64_t k() const { return k_; }
   int64_t padded_k() const { return padded(k_); }  ///< how many bytes of each row of activations the kernels read
+  /// A stride for rows of activations, padded_k or a little more, with which the rows do not compete for the same lines of a cache.
+  int64_t row_stride() const { return padded_k() % 512 == 0 ? padded_k() + 64 : padded_k(); }
   int64_t panels() const { return (n_ + kPanelColumns - 1) / kPanelColumns; }
   int64_t bytes() const;  ///< size of the packed weights and of the column sums
 

@@ -65,11 +65,22 @@ class LinearPackedParams {
     static ActivationQParams from(const Attributes& attributes, const std::string& where);
   };
 
+  /// Memory for what apply() computes on the way. To be kept where it is called again and again, as at each step of a recurrent
+  /// network, which then allocates nothing. Not for several threads at once.
+  class Scratch {
+    friend LinearPackedParams;
+    std::vector<kernels::MinMax> ranges;
+    std::vector<float> scale;
+    std::vector<int32_t> zero_point, row_sums;
+    at::Tensor quantized;
+  };
+
   /// `out = x Wᵀ + b`, and relu if asked for. qint8: quantizes the rows (scale and zero point by choose_dynamic_qparams),
   /// sums exactly in int32, and leaves through the one float formula of docs/arithmetic.md.
   /// @param x    [rows][in_features], contiguous
   /// @param out  [rows][out_features], contiguous
   /// @throws Error for NaN and infinities in x; they have no place on an integer scale
+  void apply(const float* x, int64_t rows, const ActivationQParams& activation, bool relu, float* out, Scratch& scratch) const;
   void apply(const float* x, int64_t rows, const ActivationQParams& activation, bool relu, float* out) const;
 
   /// The same on a quantized input, of int8 weights: `x Wᵀ + b`, and relu if asked for, requantized.
