@@ -6,6 +6,7 @@
 #include <octet/kernels/fake_quantize.h>
 #include <octet/kernels/gemm.h>
 #include <octet/kernels/half.h>
+#include <octet/kernels/int4_gemm.h>
 #include <octet/kernels/isa.h>
 #include <octet/kernels/quantize.h>
 
@@ -25,8 +26,8 @@ struct Shape {
 };
 
 /// BERT-base layers, a GRU's hidden product, and a weight that no cache holds.
-const Shape kShapes[] = {{1, 768, 768},    {8, 768, 768},    {16, 768, 768},   {32, 768, 768},  {128, 768, 768},  {1, 3072, 768}, {16, 3072, 768},
-                         {128, 3072, 768}, {128, 768, 3072}, {512, 4096, 4096}, {1, 768, 256},   {1, 8192, 8192}};
+const Shape kShapes[] = {{1, 768, 768},    {16, 768, 768},   {128, 768, 768}, {1, 3072, 768},  {16, 3072, 768},
+                         {128, 3072, 768}, {128, 768, 3072}, {1, 768, 256},   {1, 4096, 4096}, {1, 8192, 8192}};
 
 template <class T>
 std::vector<T> random_bytes(int64_t count) {
@@ -77,6 +78,26 @@ void bench_half_gemm(benchmark::State& state, Isa isa, Shape shape) {
     benchmark::ClobberMemory();
   }
   count_rate(state, "MAC/s", m * n * k);
+}
+
+/// The integers of the weight are read with their scales: 4.25 bits each.
+void bench_int4_gemm(benchmark::State& state, Isa isa, Shape shape) {
+  const ScopedIsa forced(isa);
+  const auto [m, n, k] = shape;
+  auto integers = random_bytes<int8_t>(n * k);
+  for (int8_t& w : integers) w = static_cast<int8_t>(w >> 4);
+  constexpr int64_t kGroupSize = 128;
+  const PackedInt4Weight weight(integers.data(), n, k, kGroupSize, std::vector<float>(n * k, 0.01f).data());
+  const std::vector<float> x(m * k, 0.5f);
+  std::vector<MinMax> ranges(m);
+  std::vector<float> out(m * n);
+  for (auto _ : state) {
+    min_max_rows({x.data(), k}, m, k, ranges.data());
+    int4_gemm({x.data(), k}, ranges.data(), m, weight, {}, {out.data(), n});
+    benchmark::ClobberMemory();
+  }
+  count_rate(state, "MAC/s", m * n * k);
+  count_rate(state, "B/s", weight.bytes());
 }
 
 /// A layer of a network for images: square kernel, padding by half of it.
@@ -183,6 +204,9 @@ void register_benchmarks(Isa isa) {
   }
   for (const Shape& shape : {Shape{1, 768, 768}, Shape{16, 768, 768}}) {
     add(name_of("half_gemm", shape), [=](benchmark::State& state) { bench_half_gemm(state, isa, shape); });
+  }
+  for (const Shape& shape : {Shape{1, 768, 768}, Shape{1, 4096, 4096}, Shape{1, 8192, 8192}, Shape{128, 768, 768}}) {
+    add(name_of("int4_gemm", shape), [=](benchmark::State& state) { bench_int4_gemm(state, isa, shape); });
   }
   for (const ConvolutionLayer& layer : kConvolutionLayers) {
     std::string what = std::string("convolution_") + layer.name;

@@ -189,6 +189,37 @@ struct EmbeddingKernels {
 
 struct ClippedKernels;
 
+/// What the nibbles of symmetric weights hold beyond the integer: PackedInt4Weight::kSymmetricOffset.
+constexpr int32_t kInt4SymmetricOffset = 8;
+
+/// One block of int4_gemm: for each group `sums[row][column] = fma(float(Σ_k x[row][k] * (w[column][k] - zero_point)), scale,
+/// sums[row][column])`.
+struct Int4Args {
+  const uint8_t* x;           ///< as int4_quantize_row gives it
+  int64_t x_stride;           ///< bytes
+  const int32_t* group_sums;  ///< [rows][groups]: the sums of x
+  int64_t groups;
+  int64_t rows;  ///< 1 .. kRowBlock
+  const uint8_t* panel;
+  const float* scale;         ///< [groups][kColumns]
+  const uint8_t* zero_point;  ///< likewise; null: those of symmetric weights
+  int64_t padded_k;
+  int64_t group_size;
+  float* sums;  ///< [rows][kColumns]
+};
+
+struct Int4FinishArgs {
+  const float* sums;  ///< [rows][kColumns]
+  int64_t rows;
+  int64_t columns;         ///< 1 .. kColumns
+  const float* row_scale;  ///< [rows]
+  const float* bias;       ///< [columns]
+  bool relu;
+  float upper_bound;
+  float* out;
+  int64_t out_stride;
+};
+
 struct KernelTable {
   Isa isa;
   void (*accumulate)(const AccumulateArgs& args);
@@ -232,6 +263,11 @@ struct KernelTable {
   void (*float_to_half)(const float* x, int64_t n, uint16_t* y);
   void (*half_to_float)(const uint16_t* x, int64_t n, float* y);
   void (*half_gemm)(const HalfGemmArgs& args);
+  /// Rounds x * inverse_scale to 16 bits: of each four integers first the low bytes, then the high ones. Writes whole eights.
+  /// group_sums: those of the integers, for each group.
+  void (*int4_quantize_row)(const float* x, int64_t k, int64_t group_size, float inverse_scale, uint8_t* q, int32_t* group_sums);
+  void (*int4_accumulate)(const Int4Args& args);
+  void (*int4_finish)(const Int4FinishArgs& args);
   EmbeddingKernels embedding_of_8_bits, embedding_of_4_bits, embedding_of_2_bits;
 };
 

@@ -2,7 +2,9 @@
 
 #include <cstring>
 
+#include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
+#include "kernels/simd_avx512vnni.h"
 
 namespace octet::kernels {
 namespace {
@@ -63,11 +65,12 @@ void accumulate(const AccumulateArgs& args) {
 }  // namespace
 
 const KernelTable& avx512_vnni_kernels() {
-  // Everything but the products is AVX2's.
+  // Everything but the products of integers is AVX2's.
   static const KernelTable table = [] {
     KernelTable kernels = avx2_kernels();
     kernels.isa = Isa::avx512_vnni;
     kernels.accumulate = accumulate;
+    kernels.int4_accumulate = int4_accumulate<Avx512VnniSimd>;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
     return kernels;
   }();

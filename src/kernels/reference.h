@@ -97,6 +97,30 @@ inline double value_of(half_bits half) {
   return sign * (exponent ? std::ldexp(1024 + mantissa, exponent - 25) : std::ldexp(mantissa, -24));
 }
 
+/// The scale of a row of activations in 16 bits.
+inline float int16_scale(const float* x, int64_t k) {
+  float largest = 0.0f;
+  for (int64_t i = 0; i < k; ++i) largest = std::max(largest, std::fabs(x[i]));
+  return std::max(largest / 32767.0f, 0x1p-126f);
+}
+
+/// An output of a linear layer with 4-bit weights. @param scale, zero_point  of each group of the output's weights
+inline float int4_linear(const float* x, int64_t k, const int8_t* weight, int64_t group_size, const float* scale,
+                         const int8_t* zero_point, float bias, bool with_relu) {
+  const float x_scale = int16_scale(x, k);
+  float total = 0.0f;
+  for (int64_t begin = 0; begin < k; begin += group_size) {
+    const int64_t group = begin / group_size;
+    int64_t sum = 0;
+    for (int64_t i = begin; i < std::min(begin + group_size, k); ++i) {
+      sum += static_cast<int64_t>(std::nearbyint(x[i] * (1.0f / x_scale))) * (weight[i] - zero_point[group]);
+    }
+    total = std::fma(static_cast<float>(sum), scale[group], total);
+  }
+  const float y = std::fma(total, x_scale, bias);
+  return with_relu ? relu(y) : y;
+}
+
 /// Sixteen partial sums over inputs padded with zeros, then added in halves.
 inline float half_linear_sum(const float* x, const half_bits* weight, int64_t k) {
   std::array<float, 16> part{};

@@ -76,6 +76,11 @@ struct Avx2Simd {
     const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm_shuffle_epi32(bytes, _MM_SHUFFLE(3, 1, 2, 0)));
   }
+  static void store_split(uint8_t* row, int64_t i, Int v) {
+    const __m256i split = _mm256_shuffle_epi8(v, _mm256_set1_epi64x(0x0d09'0501'0c08'0400));
+    const __m256i together = _mm256_permute4x64_epi64(split, _MM_SHUFFLE(3, 1, 2, 0));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(row + 2 * i), _mm256_castsi256_si128(together));
+  }
   template <class Lanes>
   static void store_half(uint16_t* p, Float v, Lanes lanes) {
     const __m128i halves = _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT);
@@ -112,6 +117,8 @@ struct Avx2Simd {
   static Int sub(Int a, Int b) { return _mm256_sub_epi32(a, b); }
   static Int mul(Int a, Int b) { return _mm256_mullo_epi32(a, b); }
   static Int dot_pairs(Int a, Int b) { return _mm256_madd_epi16(a, b); }
+  static Int low_nibbles(Int a) { return _mm256_and_si256(a, _mm256_set1_epi8(0x0f)); }
+  static Int high_nibbles(Int a) { return low_nibbles(_mm256_srli_epi16(a, 4)); }
   static Int halved(Int a) { return _mm256_srai_epi32(a, 1); }
 
   static int32_t sum(Int a) {
@@ -148,6 +155,28 @@ struct Avx2Simd {
     const __m128 s2 = _mm_add_ps(s4, _mm_movehl_ps(s4, s4));
     return _mm_cvtss_f32(_mm_add_ss(s2, _mm_movehdup_ps(s2)));
   }
+
+  /// vpmaddubsw would saturate at 32,767; two of its sums here are at most 4 * 255 * 15.
+  template <int Chains>
+  struct Int4Sums {
+    void add(const uint8_t* x, Int first_four, Int last_four) {
+      const __m256i low =
+          _mm256_add_epi16(_mm256_maddubs_epi16(four_bytes(x), first_four), _mm256_maddubs_epi16(four_bytes(x + 8), last_four));
+      const __m256i high = _mm256_add_epi16(_mm256_maddubs_epi16(first_four, four_bytes(x + 4)),
+                                            _mm256_maddubs_epi16(last_four, four_bytes(x + 12)));
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(low, _mm256_set1_epi16(1)));
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(high, _mm256_set1_epi16(256)));
+    }
+    Int total() const { return sum; }
+
+    static Int four_bytes(const uint8_t* x) {
+      int32_t four;
+      memcpy(&four, x, sizeof(four));
+      return _mm256_set1_epi32(four);
+    }
+
+    Int sum = _mm256_setzero_si256();
+  };
 
   /// vpshufb looks up in 16 entries, and gives 0 for an index with its high bit set: so each byte finds its entry in one of 16
   /// parts.

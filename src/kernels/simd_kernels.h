@@ -7,6 +7,7 @@
 #include "kernels/fake_quantize_impl.h"
 #include "kernels/gemm_finish_impl.h"
 #include "kernels/half_impl.h"
+#include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
 #include "kernels/normalization_impl.h"
 #include "kernels/pool_impl.h"
@@ -55,6 +56,9 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .float_to_half = float_to_half_all<Simd>,
       .half_to_float = half_to_float_all<Simd>,
       .half_gemm = half_gemm<Simd>,
+      .int4_quantize_row = int4_quantize_row<Simd>,
+      .int4_accumulate = int4_accumulate<Simd>,
+      .int4_finish = int4_finish<Simd>,
       .embedding_of_8_bits = embedding_kernels<Simd, 8>(),
       .embedding_of_4_bits = embedding_kernels<Simd, 4>(),
       .embedding_of_2_bits = embedding_kernels<Simd, 2>(),

@@ -36,6 +36,12 @@ struct ScalarSimd {
     p[0] = static_cast<uint8_t>(low);
     p[1] = static_cast<uint8_t>(high);
   }
+  /// Stores 16-bit integers as number i and on of a row: of each four first their low bytes, then their high ones.
+  static void store_split(uint8_t* row, int64_t i, Int v) {
+    uint8_t* const low = row + i / 4 * 8 + i % 4;
+    low[0] = static_cast<uint8_t>(v);
+    low[4] = static_cast<uint8_t>(v >> 8);
+  }
   static void store_half(uint16_t* p, Float v, AllLanes) { *p = float_to_half(v); }
 
   static Float set(float v) { return v; }
@@ -71,6 +77,9 @@ struct ScalarSimd {
   static Int mul(Int a, Int b) { return static_cast<int32_t>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b)); }
   /// For each lane the sum of the products of two pairs of 16-bit integers.
   static Int dot_pairs(Int a, Int b) { return static_cast<int16_t>(a) * static_cast<int16_t>(b) + (a >> 16) * (b >> 16); }
+  /// The lower and the upper half of each byte, as bytes.
+  static Int low_nibbles(Int a) { return a & 0x0f0f0f0f; }
+  static Int high_nibbles(Int a) { return a >> 4 & 0x0f0f0f0f; }
   /// floor(a / 2)
   static Int halved(Int a) { return a >> 1; }
 
@@ -96,6 +105,22 @@ struct ScalarSimd {
     }
     return s[0];
   }
+
+  /// For each lane the sum of products of 16-bit integers and bytes 0 .. 15, eight at a time. Exact as long as int32 holds it.
+  /// Chains: 1, or 2 where the sums of few rows would wait for each other's additions; both give the same.
+  template <int Chains>
+  struct Int4Sums {
+    /// @param x  as store_split stores them; the same for all lanes
+    void add(const uint8_t* x, Int first_four, Int last_four) {
+      for (int i = 0; i < 4; ++i) {
+        sum += (x[i] | static_cast<int8_t>(x[i + 4]) * 256) * (first_four >> 8 * i & 15);
+        sum += (x[i + 8] | static_cast<int8_t>(x[i + 12]) * 256) * (last_four >> 8 * i & 15);
+      }
+    }
+    Int total() const { return sum; }
+
+    Int sum = 0;
+  };
 
   /// A table of 256 bytes, and how many are looked up in it at a time.
   struct ByteTable {

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/simd_lanes.h"
+
+namespace octet::kernels {
+
+/// Sixteen lanes of AVX-512 with VNNI: of the operations of ScalarSimd those that int4_accumulate needs.
+struct Avx512VnniSimd {
+  static constexpr int64_t kLanes = 16;
+  using Float = __m512;
+  using Int = __m512i;
+
+  static Float load(const float* p, AllLanes) { return _mm512_loadu_ps(p); }
+  static Int load(const int32_t* p, AllLanes) { return _mm512_loadu_si512(p); }
+  static Int load(const uint8_t* p, AllLanes) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  }
+  static void store(float* p, Float v, AllLanes) { _mm512_storeu_ps(p, v); }
+
+  static Float set(float v) { return _mm512_set1_ps(v); }
+  static Int set(int32_t v) { return _mm512_set1_epi32(v); }
+
+  static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
+  static Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
+  static Int sub(Int a, Int b) { return _mm512_sub_epi32(a, b); }
+  static Int mul(Int a, Int b) { return _mm512_mullo_epi32(a, b); }
+  static Int low_nibbles(Int a) { return _mm512_and_si512(a, _mm512_set1_epi8(0x0f)); }
+  static Int high_nibbles(Int a) { return low_nibbles(_mm512_srli_epi16(a, 4)); }
+
+  template <int Chains>
+  struct Int4Sums {
+    void add(const uint8_t* x, Int first_four, Int last_four) {
+      low[0] = _mm512_dpbusd_epi32(low[0], four_bytes(x), first_four);
+      high[0] = _mm512_dpbusd_epi32(high[0], first_four, four_bytes(x + 4));
+      low[Chains - 1] = _mm512_dpbusd_epi32(low[Chains - 1], four_bytes(x + 8), last_four);
+      high[Chains - 1] = _mm512_dpbusd_epi32(high[Chains - 1], last_four, four_bytes(x + 12));
+    }
+    Int total() const {
+      if constexpr (Chains == 1) return joined(low[0], high[0]);
+      return joined(_mm512_add_epi32(low[0], low[1]), _mm512_add_epi32(high[0], high[1]));
+    }
+    static Int four_bytes(const uint8_t* x) {
+      int32_t four;
+      memcpy(&four, x, sizeof(four));
+      return _mm512_set1_epi32(four);
+    }
+    static Int joined(Int low, Int high) { return _mm512_add_epi32(low, _mm512_slli_epi32(high, 8)); }
+
+    Int low[Chains] = {}, high[Chains] = {};
+  };
+};
+
+}  // namespace octet::kernels
