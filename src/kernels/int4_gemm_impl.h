@@ -21,35 +21,42 @@ void int4_quantize_row(const float* x, int64_t k, int64_t group_size, float inve
   }
 }
 
-/// Rows x 16 columns, vector by vector within a group. Its sum is of nibbles, 0 .. 15; then the zero point is taken out:
+/// Rows x 16 columns, some vectors at a time within a group. Its sum is of nibbles, 0 .. 15; then the zero point is taken out:
 /// `Σ x (w - zero_point) = Σ x w - zero_point * Σ x`.
 template <class Simd, int Rows>
 void int4_accumulate_tile(const Int4Args& args, int64_t row) {
+  constexpr int kVectors = Rows == 1 && 2 * Simd::kLanes <= kColumns ? 2 : 1;  // that share what is loaded of x
   using Sums = typename Simd::template Int4Sums<Rows == 1 ? 2 : 1>;
   for (int64_t group = 0; group < args.groups; ++group) {
     const int64_t begin = group * args.group_size;
     const int64_t end = begin + args.group_size < args.padded_k ? begin + args.group_size : args.padded_k;
-    for (int64_t column = 0; column < kColumns; column += Simd::kLanes) {
+    for (int64_t column = 0; column < kColumns; column += kVectors * Simd::kLanes) {
       const uint8_t* x = args.x + row * args.x_stride + 2 * begin;
       const uint8_t* weights = args.panel + (begin / 8 * kColumns + column) * 4;
-      Sums sums[Rows];
+      Sums sums[Rows][kVectors];
 #pragma GCC unroll 2
       for (int64_t k = begin; k < end; k += 8, x += 16, weights += 4 * kColumns) {
-        const auto nibbles = Simd::load(reinterpret_cast<const int32_t*>(weights), AllLanes{});
-        const auto first_four = Simd::low_nibbles(nibbles), last_four = Simd::high_nibbles(nibbles);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) {
+          const auto nibbles = Simd::load(reinterpret_cast<const int32_t*>(weights) + v * Simd::kLanes, AllLanes{});
+          const auto first_four = Simd::low_nibbles(nibbles), last_four = Simd::high_nibbles(nibbles);
 #pragma GCC unroll 4
-        for (int r = 0; r < Rows; ++r) sums[r].add(x + r * args.x_stride, first_four, last_four);
+          for (int r = 0; r < Rows; ++r) sums[r][v].add(x + r * args.x_stride, first_four, last_four);
+        }
       }
-      const int64_t at = group * kColumns + column;
-      const auto scale = Simd::load(args.scale + at, AllLanes{});
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) {
+        const int64_t lane = column + v * Simd::kLanes, at = group * kColumns + lane;
+        const auto scale = Simd::load(args.scale + at, AllLanes{});
 #pragma GCC unroll 4
-      for (int r = 0; r < Rows; ++r) {
-        const int32_t x_sum = args.group_sums[(row + r) * args.groups + group];
-        const auto excess = args.zero_point ? Simd::mul(Simd::load(args.zero_point + at, AllLanes{}), Simd::set(x_sum))
-                                            : Simd::set(kInt4SymmetricOffset * x_sum);
-        float* const total = args.sums + (row + r) * kColumns + column;
-        const auto sum = Simd::to_float(Simd::sub(sums[r].total(), excess));
-        Simd::store(total, Simd::fma(sum, scale, Simd::load(total, AllLanes{})), AllLanes{});
+        for (int r = 0; r < Rows; ++r) {
+          const int32_t x_sum = args.group_sums[(row + r) * args.groups + group];
+          const auto excess = args.zero_point ? Simd::mul(Simd::load(args.zero_point + at, AllLanes{}), Simd::set(x_sum))
+                                              : Simd::set(kInt4SymmetricOffset * x_sum);
+          const auto sum = Simd::to_float(Simd::sub(sums[r][v].total(), excess));
+          float* const total = args.sums + (row + r) * kColumns + lane;
+          Simd::store(total, Simd::fma(sum, scale, Simd::load(total, AllLanes{})), AllLanes{});
+        }
       }
     }
   }
