@@ -4,6 +4,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 namespace octet::kernels {
@@ -53,8 +55,27 @@ bool processor_supports(Isa isa) {
     case Isa::avx512_vnni:
       return avx2 && has_all(leaf7.ebx, kAvx512F | kAvx512Bw | kAvx512Vl) && has_all(leaf7.ecx, kAvx512Vnni) &&
              has_all(states, kOpmaskZmm);
+    default:
+      return false;
   }
-  return false;
+}
+
+#elif defined(__aarch64__)
+
+bool processor_supports(Isa isa) {
+  constexpr uint64_t kDotProducts = 1u << 20;   // HWCAP_ASIMDDP
+  constexpr uint64_t kMatrixProducts = 1u << 13;  // HWCAP2_I8MM
+  const bool dot_products = getauxval(AT_HWCAP) & kDotProducts;
+  switch (isa) {
+    case Isa::scalar:
+      return true;
+    case Isa::neon_dot:
+      return dot_products;
+    case Isa::neon_i8mm:
+      return dot_products && (getauxval(AT_HWCAP2) & kMatrixProducts);
+    default:
+      return false;
+  }
 }
 
 #else

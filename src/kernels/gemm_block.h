@@ -134,7 +134,8 @@ void multiply_block(const KernelTable& table, const RowBlock& block, const Packe
   if (block.clipped) {
     block.clipped->accumulate(table, weight.panel(first_panel), panels, sums);
   } else {
-    table.accumulate({block.q.data, block.q.stride, block.rows, weight.panel(first_panel), panels, weight.padded_k(), sums});
+    table.accumulate({block.q.data, block.q.stride, block.rows, weight.panel(first_panel), panels, weight.padded_k(), sums,
+                      weight.column_sums() + first_panel * kColumns});
   }
   for (int64_t panel = 0; panel < panels; ++panel) {
     const int64_t column = (first_panel + panel) * kColumns;

@@ -12,7 +12,7 @@
 namespace octet::kernels {
 namespace {
 
-constexpr std::array<std::string_view, 3> kNames{"scalar", "avx2", "avx512_vnni"};
+constexpr std::array<std::string_view, 5> kNames{"scalar", "avx2", "avx512_vnni", "neon_dot", "neon_i8mm"};
 
 /// One line for each built path, the best last. A new ISA adds its line here.
 const KernelTable& (*const kBuiltTables[])() = {
@@ -20,6 +20,9 @@ const KernelTable& (*const kBuiltTables[])() = {
 #if defined(__x86_64__)
     avx2_kernels,
     avx512_vnni_kernels,
+#elif defined(__aarch64__)
+    neon_dot_kernels,
+    neon_i8mm_kernels,
 #endif
 };
 

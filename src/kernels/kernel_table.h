@@ -25,6 +25,7 @@ struct AccumulateArgs {
   int64_t panel_count;  ///< rows * panel_count * kColumns <= kSums
   int64_t padded_k;
   int32_t* sums;  ///< [panel_count][rows][kColumns], 64-byte aligned
+  const int32_t* column_sums;  ///< [panel_count][kColumns]: `Σ_k panels[panel][column][k]`
 };
 
 /// What the epilogue knows about the columns of a panel, an element for each.
@@ -275,6 +276,8 @@ struct KernelTable {
 const KernelTable& scalar_kernels();
 const KernelTable& avx2_kernels();
 const KernelTable& avx512_vnni_kernels();
+const KernelTable& neon_dot_kernels();
+const KernelTable& neon_i8mm_kernels();
 
 /// The table of selected_isa(). Each public function asks once and so counts as one served call.
 const KernelTable& kernels();

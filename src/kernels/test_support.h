@@ -102,11 +102,11 @@ inline void three_threads_for(int64_t begin, int64_t end, int64_t /*grain_size*/
 }
 
 /// The text of the error that `call` throws.
-template <class Call>
+template <class Error = std::invalid_argument, class Call>
 std::string error_of(const Call& call) {
   try {
     call();
-  } catch (const std::invalid_argument& error) {
+  } catch (const Error& error) {
     return error.what();
   }
   return "no error";

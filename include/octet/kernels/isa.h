@@ -11,9 +11,11 @@ enum class Isa : uint8_t {
   scalar,       ///< portable C++; what the others are compared with
   avx2,         ///< AVX2, FMA and F16C
   avx512_vnni,  ///< AVX-512 F, BW, VL and VNNI, on top of avx2
+  neon_dot,     ///< AArch64 with the dot products of signed bytes (FEAT_DotProd)
+  neon_i8mm,    ///< and with products of matrices of bytes (FEAT_I8MM)
 };
 
-/// "scalar", "avx2", "avx512_vnni".
+/// The name of the value: "scalar", "avx2", ...
 std::string_view name(Isa isa);
 
 /// The paths that were built into this binary and that this processor and its operating system support, the best last.

@@ -1,0 +1,13 @@
+# GoogleTest: an installed one, or, for another kind of machine, built from the sources that Debian's package brings along.
+if(CMAKE_CROSSCOMPILING)
+  set(OCTET_GOOGLETEST_SOURCE "/usr/src/googletest/googletest" CACHE PATH "GoogleTest's sources, for cross builds")
+  find_package(Threads REQUIRED)
+  add_library(gtest "${OCTET_GOOGLETEST_SOURCE}/src/gtest-all.cc" "${OCTET_GOOGLETEST_SOURCE}/src/gtest_main.cc")
+  target_include_directories(gtest SYSTEM PUBLIC "${OCTET_GOOGLETEST_SOURCE}/include" PRIVATE "${OCTET_GOOGLETEST_SOURCE}")
+  target_compile_options(gtest PRIVATE -w)
+  target_link_libraries(gtest PUBLIC Threads::Threads)
+  add_library(GTest::gtest ALIAS gtest)
+  add_library(GTest::gtest_main ALIAS gtest)
+else()
+  find_package(GTest REQUIRED)
+endif()
