@@ -216,6 +216,9 @@ template <class A, class B>
 
 constexpr int kVectors = 2;
 
+/// Keeps the compiler from making a pointer for each row, for which there are too few registers.
+[[gnu::always_inline]] inline void hide(int64_t& stride) { asm("" : "+r"(stride)); }
+
 /// Adds to Rows x 16 columns of sums the products of `k` activations, a multiple of 8.
 template <int Rows, SumDepth kDepth>
 void accumulate_tile(const int8_t* a, int64_t a_stride, const int8_t* b, int64_t k, int32_t* sums) {
@@ -233,6 +236,7 @@ void accumulate_tile(const int8_t* a, int64_t a_stride, const int8_t* b, int64_t
   }
   if constexpr (kDepth == SumDepth::two_quads) {
     for (const int8_t* const end = a + k; a < end; a += 8, b += 8 * kColumns) {
+      hide(a_stride);
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         const __m256i b0 = weights(b + 32 * v), b1 = weights(b + 4 * kColumns + 32 * v);
@@ -242,6 +246,7 @@ void accumulate_tile(const int8_t* a, int64_t a_stride, const int8_t* b, int64_t
     }
   } else {
     for (const int8_t* const end = a + k; a < end; a += 4, b += 4 * kColumns) {
+      hide(a_stride);
       const __m256i b0 = weights(b), b1 = weights(b + 32);
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {

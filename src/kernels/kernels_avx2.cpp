@@ -5,9 +5,17 @@
 namespace octet::kernels {
 namespace {
 
-/// Rows x 16 columns. vpmaddubsw would saturate, so the bytes are widened: of each 16-bit lane, the even byte (k, k +
-/// 2) and the odd byte (k + 1, k + 3) make an operand of vpmaddwd each, whose 32-bit sums then belong to one column.
-/// Exact.
+/// acc += a * b for pairs of 16-bit integers. In assembly, since compilers put accumulators on the stack here.
+[[gnu::always_inline]] inline void multiply_add(__m256i& acc, __m256i a, __m256i b) {
+  __m256i t;
+  asm("vpmaddwd %[a], %[b], %[t]\n\t"
+      "vpaddd %[t], %[acc], %[acc]"
+      : [acc] "+x"(acc), [t] "=&x"(t)
+      : [a] "x"(a), [b] "x"(b));
+}
+
+/// Rows x 16 columns. vpmaddubsw would saturate, so the bytes are widened: of each 16-bit lane, the even byte (k, k + 2) and
+/// the odd byte (k + 1, k + 3) make an operand of vpmaddwd each, whose 32-bit sums then belong to one column. Exact.
 template <int Rows>
 void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums) {
   constexpr int kVectors = 2;
@@ -19,24 +27,22 @@ void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_
   }
   const __m256i even_bytes = _mm256_set1_epi16(0xff);
   for (int64_t k = 0; k < padded_k; k += 4, a += 4, b += 4 * kColumns) {
-    __m256i b_even[kVectors], b_odd[kVectors];
 #pragma GCC unroll 2
-    for (int v = 0; v < kVectors; ++v) {
-      const __m256i bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(b) + v);
-      b_even[v] = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
-      b_odd[v] = _mm256_srai_epi16(bytes, 8);
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < Rows; ++r) {
-      int32_t four;
-      memcpy(&four, a + r * a_stride, sizeof(four));
-      const __m256i bytes = _mm256_set1_epi32(four);
-      const __m256i a_even = _mm256_and_si256(bytes, even_bytes);
-      const __m256i a_odd = _mm256_srli_epi16(bytes, 8);
+    for (const bool odd : {false, true}) {
+      __m256i weights[kVectors];
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
-        acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(a_even, b_even[v]));
-        acc[r][v] = _mm256_add_epi32(acc[r][v], _mm256_madd_epi16(a_odd, b_odd[v]));
+        const __m256i bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(b) + v);
+        weights[v] = _mm256_srai_epi16(odd ? bytes : _mm256_slli_epi16(bytes, 8), 8);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < Rows; ++r) {
+        int32_t four;
+        memcpy(&four, a + r * a_stride, sizeof(four));
+        const __m256i bytes = _mm256_set1_epi32(four);
+        const __m256i activations = odd ? _mm256_srli_epi16(bytes, 8) : _mm256_and_si256(bytes, even_bytes);
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) multiply_add(acc[r][v], activations, weights[v]);
       }
     }
   }
@@ -48,9 +54,9 @@ void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_
 }
 
 void accumulate(const AccumulateArgs& args) {
-  constexpr void (*kTiles[])(const uint8_t*, int64_t, const int8_t*, int64_t, int32_t*) = {
-      accumulate_tile<1>, accumulate_tile<2>, accumulate_tile<3>, accumulate_tile<4>};
-  constexpr int64_t kTileRows = 4;
+  constexpr void (*kTiles[])(const uint8_t*, int64_t, const int8_t*, int64_t, int32_t*) = {accumulate_tile<1>, accumulate_tile<2>,
+                                                                                           accumulate_tile<3>};
+  constexpr int64_t kTileRows = 3;
   for (int64_t panel = 0; panel < args.panel_count; ++panel) {
     const int8_t* b = args.panels + panel * args.padded_k * kColumns;
     int32_t* sums = args.sums + panel * args.rows * kColumns;

@@ -9,6 +9,9 @@
 namespace octet::kernels {
 namespace {
 
+/// Keeps the compiler from making a pointer for each row, for which there are too few registers.
+[[gnu::always_inline]] inline void hide(int64_t& stride) { asm("" : "+r"(stride)); }
+
 /// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
 template <int Rows, int Panels>
 void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums, int64_t panel_rows) {
@@ -20,6 +23,7 @@ void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_
     for (int p = 0; p < Panels; ++p) acc[r][p] = _mm512_setzero_si512();
   }
   for (int64_t k = 0; k < padded_k; k += 4, a += 4, b += 4 * kColumns) {
+    hide(a_stride);
     __m512i weights[Panels];
 #pragma GCC unroll 2
     for (int p = 0; p < Panels; ++p) weights[p] = _mm512_load_si512(b + p * panel_bytes);
