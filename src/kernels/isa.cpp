@@ -12,14 +12,16 @@
 namespace octet::kernels {
 namespace {
 
-constexpr std::array<std::string_view, 5> kNames{"scalar", "avx2", "avx512_vnni", "neon_dot", "neon_i8mm"};
+constexpr std::array<std::string_view, 7> kNames{"scalar", "avx2", "avx_vnni", "avx512_vnni", "amx", "neon_dot", "neon_i8mm"};
 
 /// One line for each built path, the best last. A new ISA adds its line here.
 const KernelTable& (*const kBuiltTables[])() = {
     scalar_kernels,
 #if defined(__x86_64__)
     avx2_kernels,
+    avx_vnni_kernels,
     avx512_vnni_kernels,
+    amx_kernels,
 #elif defined(__aarch64__)
     neon_dot_kernels,
     neon_i8mm_kernels,

@@ -275,7 +275,9 @@ struct KernelTable {
 /// The tables that are built; each is defined in the file that is compiled with the ISA's flags.
 const KernelTable& scalar_kernels();
 const KernelTable& avx2_kernels();
+const KernelTable& avx_vnni_kernels();
 const KernelTable& avx512_vnni_kernels();
+const KernelTable& amx_kernels();
 const KernelTable& neon_dot_kernels();
 const KernelTable& neon_i8mm_kernels();
 

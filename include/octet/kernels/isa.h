@@ -10,7 +10,9 @@ namespace octet::kernels {
 enum class Isa : uint8_t {
   scalar,       ///< portable C++; what the others are compared with
   avx2,         ///< AVX2, FMA and F16C
+  avx_vnni,     ///< AVX2 with dot products of bytes
   avx512_vnni,  ///< AVX-512 F, BW, VL and VNNI, on top of avx2
+  amx,          ///< and with products of matrices of bytes (AMX-TILE, AMX-INT8)
   neon_dot,     ///< AArch64 with the dot products of signed bytes (FEAT_DotProd)
   neon_i8mm,    ///< and with products of matrices of bytes (FEAT_I8MM)
 };
