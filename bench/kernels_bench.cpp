@@ -2,6 +2,7 @@
 // second of the rest. One thread; what surrounds the products (zero points, scales, bias, rounding) is included.
 
 #include <octet/kernels/convolution.h>
+#include <octet/kernels/convolution_algorithm.h>
 #include <octet/kernels/elementwise.h>
 #include <octet/kernels/fake_quantize.h>
 #include <octet/kernels/gemm.h>
@@ -14,6 +15,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -37,12 +39,14 @@ std::vector<T> random_bytes(int64_t count) {
   return values;
 }
 
-/// Quantized activations of a normal distribution; with a zero point of 0 they are those behind a relu.
-std::vector<uint8_t> normal_bytes(int64_t count, int32_t zero_point, float deviation) {
+/// Of a normal distribution. Unsigned ones are activations; with a zero point of 0 they are those behind a relu.
+template <class T>
+std::vector<T> normal_bytes(int64_t count, int32_t zero_point, float deviation) {
+  constexpr float kLowest = std::numeric_limits<T>::min(), kHighest = std::numeric_limits<T>::max();
   std::mt19937 random(1);
   std::normal_distribution<float> normal(static_cast<float>(zero_point), deviation);
-  std::vector<uint8_t> values(count);
-  for (uint8_t& value : values) value = static_cast<uint8_t>(std::clamp(std::nearbyint(normal(random)), 0.0f, 255.0f));
+  std::vector<T> values(count);
+  for (T& value : values) value = static_cast<T>(std::clamp(std::nearbyint(normal(random)), kLowest, kHighest));
   return values;
 }
 
@@ -53,7 +57,7 @@ void count_rate(benchmark::State& state, const char* what, int64_t items) {
 void bench_gemm(benchmark::State& state, Isa isa, Shape shape) {
   const ScopedIsa forced(isa);
   const auto [m, n, k] = shape;
-  const auto q = normal_bytes(m * k, 128, 30.0f);
+  const auto q = normal_bytes<uint8_t>(m * k, 128, 30.0f);
   const PackedWeight weight(random_bytes<int8_t>(n * k).data(), n, k);
   const std::vector<float> weight_scale(n, 0.01f), bias(n, 1.0f);
   const float scale = 0.05f;
@@ -139,8 +143,8 @@ void bench_convolution(benchmark::State& state, Isa isa, const ConvolutionLayer&
   const Spatial out_size = geometry.output_size(size);
   const int64_t depth = layer.in_channels / layer.groups * layer.kernel * layer.kernel;
   const int64_t outputs = out_size[1] * out_size[2] * layer.out_channels;
-  const auto q = normal_bytes(layer.size * layer.size * layer.in_channels, 0, 50.0f);
-  const PackedConvolution weight(random_bytes<int8_t>(layer.out_channels * depth).data(), geometry);
+  const auto q = normal_bytes<uint8_t>(layer.size * layer.size * layer.in_channels, 0, 50.0f);
+  const PackedConvolution weight(normal_bytes<int8_t>(layer.out_channels * depth, 0, 35.0f).data(), geometry);
   const std::vector<float> weight_scale(layer.out_channels, 0.01f), bias(layer.out_channels, 1.0f);
   std::vector<uint8_t> out(outputs);
   for (auto _ : state) {
@@ -211,7 +215,16 @@ void register_benchmarks(Isa isa) {
   for (const ConvolutionLayer& layer : kConvolutionLayers) {
     std::string what = std::string("convolution_") + layer.name;
     for (const int64_t part : {layer.in_channels, layer.out_channels, layer.size}) what.append("/").append(std::to_string(part));
-    add(what + "/s" + std::to_string(layer.stride), [=](benchmark::State& state) { bench_convolution(state, isa, layer); });
+    what.append("/s").append(std::to_string(layer.stride));
+    add(what, [=](benchmark::State& state) { bench_convolution(state, isa, layer); });
+    if (layer.kernel != 3 || layer.stride != 1 || layer.groups != 1) continue;
+    for (const ConvolutionAlgorithm algorithm :
+         {ConvolutionAlgorithm::gemm, ConvolutionAlgorithm::winograd_2x2, ConvolutionAlgorithm::winograd_4x4}) {
+      add(what + "/" + std::string(name(algorithm)), [=](benchmark::State& state) {
+        const ScopedConvolutionAlgorithm forced(algorithm);
+        bench_convolution(state, isa, layer);
+      });
+    }
   }
   static std::vector<uint8_t> q(kValues);
   static std::vector<float> y(kValues);

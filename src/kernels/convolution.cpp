@@ -1,4 +1,5 @@
 #include <octet/kernels/convolution.h>
+#include <octet/kernels/convolution_algorithm.h>
 
 #include <algorithm>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include "kernels/check.h"
 #include "kernels/convolution_call.h"
 #include "kernels/convolution_layout.h"
+#include "kernels/convolution_winograd.h"
 #include "kernels/gemm_block.h"
 #include "kernels/kernel_table.h"
 #include "kernels/work.h"
@@ -210,8 +212,15 @@ void run(const ConvolutionInput& input, const PackedConvolution& weight, const W
                              kernels(),
                              Columns(weight_qparams, epilogue),
                              requantize_args(out_qparams, epilogue, rows, geometry.out_channels, "convolution")};
-  const auto run_phase = is_depthwise(geometry) ? run_depthwise_phase : run_gemm_phase;
-  for (const Phase& phase : weight.layout().phases) run_phase(call, phase, parallel_for);
+  const ConvolutionAlgorithm algorithm = choose_algorithm(call.table, input, weight, call.columns.affine);
+  for (const Phase& phase : weight.layout().phases) {
+    switch (algorithm) {
+      case ConvolutionAlgorithm::gemm: run_gemm_phase(call, phase, parallel_for); break;
+      case ConvolutionAlgorithm::depthwise: run_depthwise_phase(call, phase, parallel_for); break;
+      case ConvolutionAlgorithm::winograd_2x2: run_winograd_phase(call, phase, 2, parallel_for); break;
+      case ConvolutionAlgorithm::winograd_4x4: run_winograd_phase(call, phase, 4, parallel_for); break;
+    }
+  }
 }
 
 }  // namespace

@@ -64,6 +64,8 @@ struct Phase {
 struct PackedConvolution::Layout {
   ConvolutionGeometry geometry;
   std::vector<Phase> phases;
+  /// The largest magnitude that a sum of products with unsigned activations can have, of all output channels.
+  int64_t largest_sum = 0;
 };
 
 }  // namespace octet::kernels

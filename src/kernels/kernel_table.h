@@ -189,6 +189,7 @@ struct EmbeddingKernels {
 };
 
 struct ClippedKernels;
+struct WinogradKernels;
 
 /// What the nibbles of symmetric weights hold beyond the integer: PackedInt4Weight::kSymmetricOffset.
 constexpr int32_t kInt4SymmetricOffset = 8;
@@ -225,6 +226,7 @@ struct KernelTable {
   Isa isa;
   void (*accumulate)(const AccumulateArgs& args);
   const ClippedKernels* clipped = nullptr;  ///< for many rows, where that is faster than `accumulate`; or null
+  const WinogradKernels* winograd = nullptr;  ///< or null, where the direct kernel multiplies four times as fast as it anyway
   void (*finish_float)(const FinishArgs& args, float* out, int64_t out_stride);
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
   void (*finish_requantized)(const FinishArgs& args, const RequantizeArgs& to);

@@ -1,6 +1,7 @@
 #include "kernels/clipped_kernels.h"
 #include "kernels/simd_avx2.h"
 #include "kernels/simd_kernels.h"
+#include "kernels/winograd_kernels.h"
 
 namespace octet::kernels {
 namespace {
@@ -75,6 +76,7 @@ const KernelTable& avx2_kernels() {
   static constexpr KernelTable table = [] {
     KernelTable kernels = simd_kernels<Avx2Simd>(Isa::avx2, accumulate);
     kernels.clipped = &avx2_clipped_kernels;
+    kernels.winograd = &avx2_winograd_kernels;
     return kernels;
   }();
   return table;

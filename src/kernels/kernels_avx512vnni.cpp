@@ -5,6 +5,7 @@
 #include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
 #include "kernels/simd_avx512vnni.h"
+#include "kernels/winograd_kernels.h"
 
 namespace octet::kernels {
 namespace {
@@ -76,6 +77,7 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.accumulate = accumulate;
     kernels.int4_accumulate = int4_accumulate<Avx512VnniSimd>;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
+    kernels.winograd = &avx512_vnni_winograd_kernels;
     return kernels;
   }();
   return table;

@@ -122,6 +122,19 @@ void unpack_depthwise(const ConvolutionGeometry& g, const Phase& phase, int8_t* 
   }
 }
 
+int64_t largest_sum(const int8_t* weight, int64_t channels, int64_t depth) {
+  int64_t largest = 0;
+  for (int64_t channel = 0; channel < channels; ++channel) {
+    int64_t positive = 0, negative = 0;
+    for (int64_t i = 0; i < depth; ++i) {
+      const int64_t w = weight[channel * depth + i];
+      (w > 0 ? positive : negative) += w;
+    }
+    largest = std::max({largest, positive, -negative});
+  }
+  return 255 * largest;
+}
+
 }  // namespace
 
 Spatial ConvolutionGeometry::output_size(const Spatial& input) const {
@@ -155,7 +168,8 @@ Range PhaseAxis::inside(int64_t input_size) const {
 
 PackedConvolution::PackedConvolution(const int8_t* weight, const ConvolutionGeometry& geometry) {
   check_geometry(geometry);
-  const auto layout = std::make_shared<Layout>(Layout{geometry, {}});
+  const auto layout = std::make_shared<Layout>(Layout{geometry, {}, 0});
+  layout->largest_sum = largest_sum(weight, geometry.out_channels, geometry.taps() * (geometry.in_channels / geometry.groups));
   for (const PhaseAxis& depth : phase_axes(geometry, 0)) {
     for (const PhaseAxis& height : phase_axes(geometry, 1)) {
       for (const PhaseAxis& width : phase_axes(geometry, 2)) {

@@ -1,21 +1,12 @@
 #include <octet/kernels/packed_weight.h>
 
 #include <algorithm>
-#include <new>
 
+#include "kernels/aligned_array.h"
 #include "kernels/check.h"
 
 namespace octet::kernels {
 namespace {
-
-/// Zeros that start at a cache line, as a panel's rows of 64 bytes should.
-template <class T>
-std::shared_ptr<T[]> zeros(int64_t count) {
-  constexpr std::align_val_t kAlignment{64};
-  T* data = static_cast<T*>(::operator new(static_cast<size_t>(count) * sizeof(T), kAlignment));
-  std::fill_n(data, count, T{});
-  return {data, [](T* p) { ::operator delete(p, kAlignment); }};
-}
 
 /// Where element k of column c lies within a panel.
 int64_t offset_in_panel(int64_t c, int64_t k) { return (k / 4 * PackedWeight::kPanelColumns + c) * 4 + k % 4; }
@@ -26,8 +17,8 @@ PackedWeight::PackedWeight(const int8_t* weight, int64_t n, int64_t k) : n_(n), 
   check(n >= 0 && k >= 0, "PackedWeight: n and k must not be negative, got n = ", n, ", k = ", k);
   check(k <= kMaxDepth, "PackedWeight: k must be at most ", kMaxDepth, ", got ", k,
         ": a longer sum of products of 8-bit integers may not fit int32; split the layer along its inputs");
-  data_ = zeros<int8_t>(panels() * panel_bytes());
-  column_sums_ = zeros<int32_t>(panels() * kPanelColumns);
+  data_ = aligned_zeros<int8_t>(panels() * panel_bytes());
+  column_sums_ = aligned_zeros<int32_t>(panels() * kPanelColumns);
   for (int64_t c = 0; c < n; ++c) {
     int8_t* panel = data_.get() + c / kPanelColumns * panel_bytes();
     int32_t sum = 0;

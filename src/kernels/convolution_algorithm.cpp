@@ -1,0 +1,61 @@
+#include <octet/kernels/convolution_algorithm.h>
+
+#include <array>
+#include <atomic>
+
+#include "kernels/convolution_winograd.h"
+#include "kernels/kernel_table.h"
+
+namespace octet::kernels {
+namespace {
+
+constexpr int kNone = -1;
+std::atomic<int> forced_algorithm = kNone;
+
+struct Candidate {
+  ConvolutionAlgorithm algorithm;
+  int64_t outputs;
+};
+constexpr Candidate kWinograd[] = {{ConvolutionAlgorithm::winograd_2x2, 2}, {ConvolutionAlgorithm::winograd_4x4, 4}};
+
+double gemm_cost(const ConvolutionGeometry& g, const Spatial& out_size, int64_t batch, int64_t depth) {
+  const int64_t columns = ceil_div(g.out_channels / g.groups, kColumns) * kColumns * g.groups;
+  return static_cast<double>(batch * out_size[0] * out_size[1] * out_size[2] * columns * depth);
+}
+
+}  // namespace
+
+std::string_view name(ConvolutionAlgorithm algorithm) {
+  constexpr std::array<std::string_view, 4> kNames{"gemm", "depthwise", "winograd 2x2", "winograd 4x4"};
+  return kNames.at(static_cast<size_t>(algorithm));
+}
+
+ConvolutionAlgorithm choose_algorithm(const KernelTable& table, const ConvolutionInput& input, const PackedConvolution& weight,
+                                      bool affine) {
+  const ConvolutionGeometry& g = weight.geometry();
+  if (is_depthwise(g)) return ConvolutionAlgorithm::depthwise;
+  const Spatial out_size = g.output_size(input.size);
+  const int forced = forced_algorithm.load(std::memory_order_acquire);
+  ConvolutionAlgorithm cheapest = ConvolutionAlgorithm::gemm;
+  double least = gemm_cost(g, out_size, input.batch, weight.depth());
+  for (const auto& [algorithm, outputs] : kWinograd) {
+    if (!has_winograd(table, weight, affine, outputs)) continue;
+    if (forced == static_cast<int>(algorithm)) return algorithm;
+    const double cost = winograd_cost(table, g, out_size, input.batch, outputs);
+    if (cost >= least) continue;
+    least = cost;
+    cheapest = algorithm;
+  }
+  return forced == kNone ? cheapest : ConvolutionAlgorithm::gemm;
+}
+
+ConvolutionAlgorithm convolution_algorithm(const ConvolutionInput& input, const PackedConvolution& weight, bool affine) {
+  return choose_algorithm(kernels(), input, weight, affine);
+}
+
+ScopedConvolutionAlgorithm::ScopedConvolutionAlgorithm(ConvolutionAlgorithm algorithm)
+    : previous_(forced_algorithm.exchange(static_cast<int>(algorithm))) {}
+
+ScopedConvolutionAlgorithm::~ScopedConvolutionAlgorithm() { forced_algorithm.store(previous_); }
+
+}  // namespace octet::kernels

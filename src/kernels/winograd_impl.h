@@ -1,0 +1,243 @@
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/winograd_kernels.h"
+
+// The transforms, for vectors of any size. `Isa` is a type of the file that uses them, so that no code is shared between files
+// with different flags. Arithmetic is that of unsigned integers, modulo 2^16 or 2^32: docs/arithmetic.md says why that is enough.
+
+namespace octet::kernels {
+
+template <class Isa, int kBytes>
+struct WinogradVector {
+  using Word [[gnu::vector_size(kBytes)]] = uint16_t;
+  using SignedWord [[gnu::vector_size(kBytes)]] = int16_t;
+  using Int [[gnu::vector_size(kBytes)]] = uint32_t;
+  using SignedInt [[gnu::vector_size(kBytes)]] = int32_t;
+
+  template <class Vector>
+  [[gnu::always_inline]] static Vector load(const void* p) {
+    Vector v;
+    memcpy(&v, p, sizeof(v));
+    return v;
+  }
+  template <class Vector>
+  [[gnu::always_inline]] static void store(void* p, Vector v) {
+    memcpy(p, &v, sizeof(v));
+  }
+};
+
+/// One dimension of F(m, 3). The weight's matrix is scaled to integers; `shift(i)` says what of it the outputs keep: output i
+/// comes out times `kNinths ? 3 * 2^shift(i) : 2^shift(i)`.
+template <int kOutputs>
+struct WinogradMatrices;
+
+template <>
+struct WinogradMatrices<2> {
+  static constexpr bool kNinths = false;
+  [[gnu::always_inline]] static constexpr int shift(int) { return 1; }
+
+  /// Rows winograd_row(4, kPart, 0) and (4, kPart, 1).
+  template <int kPart, class V>
+  [[gnu::always_inline]] static void weight(V w0, V w1, V w2, V& first, V& second) {
+    if constexpr (kPart == 0) {
+      first = w0 + w0;
+      second = w2 + w2;
+    } else {
+      const V outer = w0 + w2;
+      first = outer + w1;
+      second = outer - w1;
+    }
+  }
+  template <class V>
+  [[gnu::always_inline]] static void input(V* d, int step) {
+    const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step];
+    d[0] = d0 - d2;
+    d[step] = d1 + d2;
+    d[2 * step] = d2 - d1;
+    d[3 * step] = d1 - d3;
+  }
+  template <class V>
+  [[gnu::always_inline]] static void output(const V* m, int step, V* out, int out_step) {
+    out[0] = m[0] + m[step] + m[2 * step];
+    out[out_step] = m[step] - m[2 * step] - m[3 * step];
+  }
+};
+
+template <>
+struct WinogradMatrices<4> {
+  static constexpr bool kNinths = true;
+  [[gnu::always_inline]] static constexpr int shift(int i) { return i == 0 ? 3 : i == 1 ? 2 : 1; }
+
+  template <int kPart, class V>
+  [[gnu::always_inline]] static void weight(V w0, V w1, V w2, V& first, V& second) {
+    if constexpr (kPart == 0) {
+      first = w0 * 6;
+      second = w2 * 6;
+    } else {
+      const V outer = kPart == 1 ? w0 + w2 : w0 + (w2 << 2), middle = kPart == 1 ? w1 : w1 + w1;
+      first = outer + middle;
+      second = outer - middle;
+    }
+  }
+  template <class V>
+  [[gnu::always_inline]] static void input(V* d, int step) {
+    const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step], d5 = d[5 * step];
+    const V a = d4 - (d2 << 2), b = d3 - (d1 << 2), c = d4 - d2, twice = d3 - d1, e = twice + twice;
+    d[0] = ((d0 - d2) << 2) - d2 + d4;
+    d[step] = a + b;
+    d[2 * step] = a - b;
+    d[3 * step] = c + e;
+    d[4 * step] = c - e;
+    d[5 * step] = ((d1 - d3) << 2) - d3 + d5;
+  }
+  template <class V>
+  [[gnu::always_inline]] static void output(const V* m, int step, V* out, int out_step) {
+    const V s1 = m[step] + m[2 * step], d1 = m[step] - m[2 * step];
+    const V s2 = m[3 * step] + m[4 * step], d2 = m[3 * step] - m[4 * step];
+    out[0] = m[0] - (s1 << 2) + s2;
+    out[out_step] = d2 - d1 - d1;
+    out[2 * out_step] = s2 - s1;
+    out[3 * out_step] = d2 + d2 - d1 + m[5 * step];
+  }
+};
+
+template <class Isa, int kOutputs>
+struct Winograd {
+  using Matrices = WinogradMatrices<kOutputs>;
+  static constexpr int kSide = kOutputs + 2, kPositions = kSide * kSide;
+
+  static void transform_weight(const WinogradWeightArgs& args) {
+    switch (args.part) {
+      case 0:
+        return transform_weight_part<0>(args);
+      case 1:
+        return transform_weight_part<1>(args);
+      default:
+        return transform_weight_part<kSide / 2 - 1>(args);
+    }
+  }
+
+  static void transform_input(const WinogradInputArgs& args) {
+    int64_t channel = 0;
+    steps<Isa::kBytes>(args, channel);
+  }
+
+  static void transform_output(const WinogradOutputArgs& args) {
+    using Vector = WinogradVector<Isa, Isa::kBytes>;
+    using Int = typename Vector::Int;
+    constexpr int kLanes = Isa::kBytes / 4;
+    for (int64_t column = 0; column < kColumns; column += kLanes) {
+      Int half[kOutputs * kSide];
+#pragma GCC unroll 6
+      for (int j = 0; j < kSide; ++j) {
+        Int m[kSide];
+#pragma GCC unroll 6
+        for (int i = 0; i < kSide; ++i) {
+          m[i] = Vector::template load<Int>(args.sums + (i * kSide + j) * args.position_stride + column);
+        }
+        Matrices::output(m, 1, half + j, kSide);
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < kOutputs; ++i) {
+        Int out[kOutputs];
+        Matrices::output(half + i * kSide, 1, out, 1);
+#pragma GCC unroll 4
+        for (int j = 0; j < kOutputs; ++j) {
+          Int y = out[j];
+          if (Matrices::kNinths) y *= kInverseOfNine;
+          const auto sum = reinterpret_cast<typename Vector::SignedInt>(y) >> (Matrices::shift(i) + Matrices::shift(j));
+          Vector::store(args.out + i * args.row_stride + j * kColumns + column, sum);
+        }
+      }
+    }
+  }
+
+  static constexpr WinogradTransforms transforms{transform_weight, transform_input, transform_output};
+
+ private:
+  static constexpr uint32_t kInverseOfNine = 0x38E3'8E39;  ///< modulo 2^32
+
+  template <int kPart>
+  [[gnu::noinline]] static void transform_weight_part(const WinogradWeightArgs& args) {
+    for (int64_t quad = 0; quad < args.quads; ++quad) {
+      for (int64_t at = 0; at < 4 * kColumns; at += Isa::kBytes) {
+        const int8_t* const from = args.panel + quad * 4 * kColumns + at;
+        int16_t* const to = args.out + quad * 4 * kColumns + at / 2;
+        transform_pairs<kPart>(from, args.tap_bytes, /*odd=*/false, to, args.position_stride);
+        transform_pairs<kPart>(from, args.tap_bytes, /*odd=*/true, to + 2 * kColumns, args.position_stride);
+      }
+    }
+  }
+
+  template <int kPart>
+  [[gnu::always_inline]] static void transform_pairs(const int8_t* from, int64_t tap_bytes, bool odd, int16_t* to,
+                                                     int64_t position_stride) {
+    using Vector = WinogradVector<Isa, Isa::kBytes>;
+    using Word = typename Vector::Word;
+    Word rows[2][3];
+#pragma GCC unroll 3
+    for (int j = 0; j < 3; ++j) {
+      Word taps[3];
+#pragma GCC unroll 3
+      for (int i = 0; i < 3; ++i) {
+        Word bytes = Vector::template load<Word>(from + (3 * i + j) * tap_bytes);
+        if (!odd) bytes <<= 8;
+        taps[i] = reinterpret_cast<Word>(reinterpret_cast<typename Vector::SignedWord>(bytes) >> 8);
+      }
+      Matrices::template weight<kPart>(taps[0], taps[1], taps[2], rows[0][j], rows[1][j]);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; ++i) {
+      Word row[kSide];
+      const auto columns = [&]<int kColumnPart>() {
+        Matrices::template weight<kColumnPart>(rows[i][0], rows[i][1], rows[i][2], row[winograd_row(kSide, kColumnPart, 0)],
+                                               row[winograd_row(kSide, kColumnPart, 1)]);
+      };
+      columns.template operator()<0>();
+      columns.template operator()<1>();
+      columns.template operator()<kSide / 2 - 1>();
+#pragma GCC unroll 6
+      for (int j = 0; j < kSide; ++j) Vector::store(to + (i * kSide + j) * position_stride, row[j]);
+    }
+  }
+
+  /// All channels from `channel` on, by vectors of kBytes; the last one may take channels once more.
+  template <int kBytes>
+  [[gnu::always_inline]] static void steps(const WinogradInputArgs& args, int64_t& channel) {
+    if constexpr (kBytes > kWinogradChannels) {
+      if (args.channels < kBytes) return steps<kBytes / 2>(args, channel);
+    }
+    for (; channel < args.channels; channel += kBytes) {
+      const int64_t first = channel + kBytes <= args.channels ? channel : args.channels - kBytes;
+      transform_channels<WinogradVector<Isa, kBytes>>(args, first, /*odd=*/false);
+      transform_channels<WinogradVector<Isa, kBytes>>(args, first, /*odd=*/true);
+    }
+  }
+
+  template <class Vector>
+  [[gnu::always_inline]] static void transform_channels(const WinogradInputArgs& args, int64_t channel, bool odd) {
+    using Word = typename Vector::Word;
+    Word d[kPositions];
+#pragma GCC unroll 6
+    for (int j = 0; j < kSide; ++j) {
+#pragma GCC unroll 6
+      for (int i = 0; i < kSide; ++i) {
+        const Word bytes = Vector::template load<Word>(args.pixels[i * kSide + j] + channel);
+        d[i * kSide + j] = odd ? bytes >> 8 : bytes & 0xff;
+      }
+      Matrices::input(d + j, kSide);
+    }
+    int16_t* const out = args.out + (odd ? args.channels / 2 : 0) + channel / 2;
+#pragma GCC unroll 6
+    for (int i = 0; i < kSide; ++i) {
+      Matrices::input(d + i * kSide, 1);
+#pragma GCC unroll 6
+      for (int j = 0; j < kSide; ++j) Vector::store(out + (i * kSide + j) * args.position_stride, d[i * kSide + j]);
+    }
+  }
+};
+
+}  // namespace octet::kernels

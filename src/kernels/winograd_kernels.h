@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernel_table.h"
+
+// What an ISA offers for convolutions by Winograd's algorithm, F(m x m, 3x3) for m of 2 and 4: tiles of m x m outputs, made of
+// (m + 2) x (m + 2) positions that are multiplied each for itself. All of it is exact integer arithmetic; docs/arithmetic.md has
+// the matrices and the proof. Weights stay as they are packed and are transformed for each block of tiles that they meet, so
+// that they take no more memory than other convolutions' and come from it as fast.
+//
+// Of each four channels (a quad), the even and the odd ones make pairs of 16-bit integers, as bytes are widened fastest that way.
+
+namespace octet::kernels {
+
+struct WinogradWeightArgs {
+  const int8_t* panel;  ///< from the first quad on: [taps 3x3][quads of all channels][kColumns][4]
+  int64_t tap_bytes;    ///< from one tap to the next
+  int64_t quads;        ///< that are transformed
+  int part;             ///< which two rows of positions
+  int16_t* out;         ///< [2][positions of a row][quads][even, odd][kColumns][2], aligned to 64 bytes
+  int64_t position_stride;
+};
+
+/// The rows of positions that a part of the weight's transform gives, as they have the most in common: the first and the last,
+/// and then those with the next two, and so on.
+[[gnu::always_inline]] constexpr int winograd_row(int rows, int part, int which) {
+  if (part == 0) return which == 0 ? 0 : rows - 1;
+  return 2 * part - 1 + which;
+}
+
+struct WinogradInputArgs {
+  const uint8_t* const* pixels;  ///< [positions]: the tile's inputs
+  int64_t channels;              ///< a multiple of 4, and kWinogradChannels at least
+  int16_t* out;                  ///< [positions][even, odd][channels / 2]
+  int64_t position_stride;
+};
+constexpr int64_t kWinogradChannels = 16;
+
+/// `sums[position][tile][column] (+)= Σ input[position][tile][channel] * weight[position][channel][column]`, modulo 2^32, for
+/// some positions.
+struct WinogradProductArgs {
+  int64_t positions;
+  const int16_t* input;  ///< [positions][tiles][even, odd][...]
+  int64_t input_position_stride;
+  int64_t input_stride;  ///< from one tile to the next
+  int64_t odd_channels;  ///< where those of a tile begin
+  int64_t tiles;
+  const int16_t* weight;  ///< [positions][quads][even, odd][kColumns][2]
+  int64_t weight_position_stride;
+  int64_t quads;
+  bool add;       ///< to what the sums are
+  int32_t* sums;  ///< [positions][tiles][kColumns], aligned to 64 bytes
+};
+
+struct WinogradOutputArgs {
+  const int32_t* sums;  ///< [positions][kColumns] of one tile
+  int64_t position_stride;
+  int32_t* out;        ///< [m][m][kColumns], aligned to 64 bytes
+  int64_t row_stride;  ///< from one row of outputs to the next
+};
+
+struct WinogradTransforms {
+  void (*weight)(const WinogradWeightArgs& args);
+  void (*input)(const WinogradInputArgs& args);
+  void (*output)(const WinogradOutputArgs& args);
+};
+
+/// Measured times, in products of the ISA's direct kernel.
+struct WinogradCosts {
+  double product;  ///< of a position, a channel and a column
+  double weight;   ///< for each position of a channel and a column
+  double input;    ///< for each position of a tile and a channel
+  double output;   ///< for each position of a tile and a column
+};
+
+struct WinogradKernels {
+  WinogradTransforms of_2x2, of_4x4;
+  void (*multiply)(const WinogradProductArgs& args);
+  WinogradCosts costs;
+};
+
+extern const WinogradKernels avx2_winograd_kernels;
+extern const WinogradKernels avx512_vnni_winograd_kernels;
+
+}  // namespace octet::kernels
