@@ -2,6 +2,8 @@
 // benchmark that measures other libraries on this machine, so that the numbers can stand in one table.
 #pragma once
 
+#include "work.h"
+
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -19,8 +21,8 @@ struct Implementation {
   double sqnr_db;  ///< of its output against octet_fp32's; infinite for octet_fp32 itself, NaN where there is nothing to compare
   int64_t size_bytes;  ///< of the file that octet::save writes, or what the suite says; 0: not known
 
-  double macs = 0;          ///< multiply-adds of its products; 0: not said
-  double weight_bytes = 0;  ///< that a run reads
+  Work work = {};               ///< of a run; none: not said
+  double bytes_per_weight = 4;  ///< 1 for int8
 
   /// Training: the peak of memory beyond that of octet_fp32, as a share of its activations; NaN: not known.
   double extra_memory = std::numeric_limits<double>::quiet_NaN();

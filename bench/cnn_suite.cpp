@@ -69,16 +69,17 @@ std::vector<Implementation> build(Net net, int64_t batch) {
 
   std::vector<Implementation> all;
   const at::Tensor reference = net->forward(x);
-  const auto add = [&](const char* name, Net model, const at::Tensor& input) {
+  const Work work = count_work(*net, [&] { net->forward(x); });
+  const auto add = [&](const char* name, Net model, const at::Tensor& input, double bytes_per_weight) {
     const auto run = [model, input] {
       const torch::NoGradGuard no_grad;
       return Net(model)->forward(input);  // a holder that is const gives a module that is
     };
-    all.push_back({name, run, sqnr_db(reference, run()), saved_bytes(*model)});
+    all.push_back({name, run, sqnr_db(reference, run()), saved_bytes(*model), work, bytes_per_weight});
   };
-  add("octet_fp32", net, x);
-  add("octet_fp32_fused_cl", fused, x.contiguous(at::MemoryFormat::ChannelsLast));
-  add("octet_int8", int8, x);
+  add("octet_fp32", net, x, 4);
+  add("octet_fp32_fused_cl", fused, x.contiguous(at::MemoryFormat::ChannelsLast), 4);
+  add("octet_int8", int8, x, 1);
   return all;
 }
 

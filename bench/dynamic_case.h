@@ -22,20 +22,21 @@ std::vector<Implementation> dynamic_implementations(Net net, const Forward& forw
   net->eval();
   std::vector<Implementation> all;
   const at::Tensor reference = forward(net);
-  const auto add = [&](const char* name, Net model) {
+  const Work work = count_work(*net, [&] { forward(net); });
+  const auto add = [&](const char* name, Net model, double bytes_per_weight) {
     const auto run = [model, forward] {
       const torch::NoGradGuard without_gradients;
       return forward(Net(model));  // a holder that is const gives a module that is
     };
-    all.push_back({name, run, sqnr_db(reference, run()), saved_bytes(*model)});
+    all.push_back({name, run, sqnr_db(reference, run()), saved_bytes(*model), work, bytes_per_weight});
   };
   const auto per_row = octet::QConfigMapping()
                            .set_object_type<octet::nn::Linear>(octet::per_row_dynamic_qconfig)
                            .template set_object_type<octet::nn::LSTM>(octet::per_row_dynamic_qconfig)
                            .template set_object_type<octet::nn::GRU>(octet::per_row_dynamic_qconfig);
-  add("octet_fp32", net);
-  add("octet_int8", octet::quantize_dynamic(net));
-  add("octet_int8_row", octet::quantize_dynamic(net, per_row));
+  add("octet_fp32", net, 4);
+  add("octet_int8", octet::quantize_dynamic(net), 1);
+  add("octet_int8_row", octet::quantize_dynamic(net, per_row), 1);
   return all;
 }
 

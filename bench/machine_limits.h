@@ -1,6 +1,8 @@
 // What this machine can do at most, measured: the figures that a share of the limit refers to.
 #pragma once
 
+#include "work.h"
+
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -10,7 +12,8 @@ namespace bench {
 struct Limits {
   struct Bandwidth {
     std::string_view level;  ///< "L1", "L2", "L3", "DRAM"
-    int64_t bytes;           ///< that were read again and again
+    int64_t bytes;           ///< that each thread read again and again
+    int64_t capacity;        ///< of this level for all threads together
     double bytes_per_second;
   };
 
@@ -20,8 +23,9 @@ struct Limits {
   double macs_per_second;
   std::vector<Bandwidth> bandwidths;  ///< from the smallest level to the largest, of reading
 
-  /// How many seconds so many multiply-adds take at least, with weights of so many bytes.
-  double seconds(double macs, double weight_bytes) const;
+  /// How many seconds a network with weights of that size takes at least: what its products take, or what it takes to read its
+  /// weights from the first level that could hold them.
+  double seconds(const Work& work, double bytes_per_weight) const;
 };
 
 /// Takes about a second. @param threads  that compute and read at once, each its own part

@@ -100,15 +100,17 @@ void print_rows(const Case& which, const std::vector<Implementation>& implementa
   for (size_t i = 0; i < timings.size(); ++i) {
     const Implementation& implementation = implementations[i];
     const double seconds = timings[i].ms_median / 1000;
-    const double limit = limits.seconds(implementation.macs, implementation.weight_bytes);
-    const bool counts = implementation.macs > 0;
+    const Work& work = implementation.work;
+    const double limit = limits.seconds(work, implementation.bytes_per_weight);
+    const bool counts = work.macs > 0;
     fmt::print("{:<27}{:<21}{:>10.3f}{:>10.3f}{:>9.2f}x{:>10}{:>10}{:>9}{:>8}{:>7}{:>14}\n", i == 0 ? which.name : "",
                implementation.name, timings[i].ms_median, timings[i].ms_min, timings[0].ms_median / timings[i].ms_median,
                std::isinf(implementation.sqnr_db) ? "exact"
                                                   : cell(!std::isnan(implementation.sqnr_db), "{:.1f}", implementation.sqnr_db),
                cell(implementation.size_bytes > 0, "{:.2f}", static_cast<double>(implementation.size_bytes) / 1e6),
-               cell(counts, "{:.1f}", implementation.macs / seconds / 1e9),
-               cell(counts, "{:.1f}", implementation.weight_bytes / seconds / 1e9), counts && i > 0 ? percent(limit / seconds) : "-",
+               cell(counts, "{:.1f}", work.macs / seconds / 1e9),
+               cell(counts, "{:.1f}", work.weights_read * implementation.bytes_per_weight / seconds / 1e9),
+               counts && i > 0 ? percent(limit / seconds) : "-",
                cell(!std::isnan(implementation.extra_memory), "{:.2f}", implementation.extra_memory));
   }
   std::fflush(stdout);
@@ -120,9 +122,10 @@ void print_table(const Request& request) {
     throw std::invalid_argument(fmt::format("there is no suite {}; --help lists them", request.suite));
   }
   fmt::print(
-      "{} thread{}; the speed-up is that over octet_fp32; GB/s are those of the weights; the share of the limit is that of\n"
-      "what this machine can multiply or read (--limits), whichever takes longer; extra memory of training is beyond that\n"
-      "of octet_fp32, as a share of its activations\n\n",
+      "{} thread{}; the speed-up is that over octet_fp32; GMAC/s count the products with weights, and GB/s the reading of "
+      "these,\n"
+      "at every step of a recurrent network; the limit is the share of what this machine can multiply or read (--limits),\n"
+      "whichever takes longer; extra memory of training is beyond that of octet_fp32, as a share of its activations\n\n",
       request.threads, request.threads == 1 ? "" : "s");
   const Limits limits = measure_limits(request.threads);
   Runner runner;

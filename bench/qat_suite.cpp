@@ -89,10 +89,18 @@ std::vector<Implementation> build(const std::string& network, Net net, int64_t b
   const auto plain = std::make_shared<Trainee<Net>>(net, batch), qat = std::make_shared<Trainee<Net>>(fused, batch);
   const auto plain_memory = plain->memory(), qat_memory = qat->memory();
   const double extra = static_cast<double>(qat_memory.peak - plain_memory.peak) / static_cast<double>(plain_memory.activations);
-  std::vector<Implementation> all{{"octet_fp32", [plain] { plain->step(); }, kNone, plain_memory.peak, 0},
-                                  {"octet_qat", [qat] { qat->step(); }, kNone, qat_memory.peak, extra}};
+  std::vector<Implementation> all{{.name = "octet_fp32",
+                                   .run = [plain] { plain->step(); },
+                                   .sqnr_db = kNone,
+                                   .size_bytes = plain_memory.peak,
+                                   .extra_memory = 0},
+                                  {.name = "octet_qat",
+                                   .run = [qat] { qat->step(); },
+                                   .sqnr_db = kNone,
+                                   .size_bytes = qat_memory.peak,
+                                   .extra_memory = extra}};
   if (has_torch_ao()) {
-    all.push_back({"torch_ao_qat", torch_ao_step(network, batch), kNone, 0, kNone});
+    all.push_back({.name = "torch_ao_qat", .run = torch_ao_step(network, batch), .sqnr_db = kNone, .size_bytes = 0});
   } else {
     fmt::print(stderr, "no torch_ao_qat: {} has no torch.ao\n", OCTET_PYTHON);
   }
