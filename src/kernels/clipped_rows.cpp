@@ -5,11 +5,17 @@
 namespace octet::kernels {
 namespace {
 
-// What the product of a quad of activations and a panel costs, measured on AVX2 machines: in sums of two quads, of one, and
-// widened to 16 bits before. What was clipped off is a product of its own.
-constexpr double kTwoQuads = 1.0, kOneQuad = 1.25, kWidened = 1.65, kClippedOff = 1.4;
-// What clipping costs once, whatever the number of panels: for each quad, and for each sum that does not fit.
-constexpr double kCount = 1.0, kFit = 50.0;
+// What the product of a quad of activations and a panel costs, measured on AVX2 machines: in sums of two quads, of one, and in
+// 16-bit integers, for which weights are widened once for many rows. What was clipped off is a product of its own.
+constexpr double kTwoQuads = 1.0, kOneQuad = 1.25, kClippedOff = 1.4;
+constexpr double widened(int64_t rows) { return rows < 8 ? 1.65 : 1.28; }
+// What clipping costs once, whatever the number of panels: for each row, for each quad, and for each sum that does not fit.
+constexpr double kRow = 100.0, kCount = 1.0, kFit = 50.0;
+
+/// For each quad, of which a share does not fit.
+double clipping(int64_t k, double share) {
+  return kRow * 4 / static_cast<double>(std::max<int64_t>(k, 1)) + kCount + kFit * share;
+}
 
 /// So that rows do not compete for the same lines of the cache.
 int64_t odd_cache_lines(int64_t bytes) { return (bytes + 63) / 64 * 64 | 64; }
@@ -19,7 +25,7 @@ int64_t odd_cache_lines(int64_t bytes) { return (bytes + 63) / 64 * 64 | 64; }
 RowBlock ClippedRows::take(const KernelTable& table, const RowBlock& rows, int64_t k, int64_t padded_k, int64_t panels) {
   RowBlock block = rows;
   block.clipped = nullptr;
-  if (!table.clipped || kTwoQuads + kCount / static_cast<double>(panels) >= kWidened) return block;
+  if (!table.clipped || kTwoQuads + clipping(k, 0.0) / static_cast<double>(panels) >= widened(rows.rows)) return block;
   counts_.resize(rows.rows);
   for (int64_t row = 0; row < rows.rows; ++row) counts_[row] = table.clipped->count(rows.q.row(row), k);
   const Choice choice = choose(rows, k, panels);
@@ -67,11 +73,12 @@ ClippedRows::Choice ClippedRows::choose(const RowBlock& rows, int64_t k, int64_t
   const double quads = static_cast<double>(rows.rows * std::max<int64_t>(k, 1)) / 4;
   const auto cost = [&](double products, int64_t unfit) {
     const double share = static_cast<double>(unfit) / quads;
-    return products + kClippedOff * share + (kCount + kFit * share) / static_cast<double>(panels);
+    return products + kClippedOff * share + clipping(k, share) / static_cast<double>(panels);
   };
   // A single row waits for the weights' memory whatever the depth.
   const double cost_of_one = cost(rows.rows == 1 ? kTwoQuads : kOneQuad, one_quad), cost_of_two = cost(kTwoQuads, two_quads);
-  return {std::min(cost_of_one, cost_of_two) < kWidened, cost_of_one < cost_of_two ? SumDepth::one_quad : SumDepth::two_quads};
+  return {std::min(cost_of_one, cost_of_two) < widened(rows.rows),
+          cost_of_one < cost_of_two ? SumDepth::one_quad : SumDepth::two_quads};
 }
 
 void ClippedRows::accumulate(const KernelTable& table, const int8_t* panels, int64_t panel_count, int32_t* sums) const {

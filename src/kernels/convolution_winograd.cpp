@@ -126,11 +126,11 @@ class TileBlock {
         for (const int which : {0, 1}) {
           const int64_t position = winograd_row(static_cast<int>(side_), part, which) * side_;
           call_.table.winograd->multiply({.positions = side_,
-                                          .input = scratch_.input.data() + position * position_stride_ + first * 2,
-                                          .input_position_stride = position_stride_,
-                                          .input_stride = tile_stride_,
-                                          .odd_channels = channels_ / 2,
-                                          .tiles = tiles_,
+                                          .rows_of_words = scratch_.input.data() + position * position_stride_ + first * 2,
+                                          .position_stride = position_stride_,
+                                          .row_stride = tile_stride_,
+                                          .odd = channels_ / 2,
+                                          .rows = tiles_,
                                           .weight = weight + which * side_ * stride,
                                           .weight_position_stride = stride,
                                           .quads = quads,

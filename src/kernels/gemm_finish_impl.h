@@ -7,17 +7,25 @@
 
 namespace octet::kernels {
 
-/// Applies the zero points to the sums of one vector of a panel's columns, and calls `emit(row, scale, sums)` for each row.
-template <class Simd, class Lanes, class Emit>
-void finish_columns(const FinishArgs& args, int64_t column, Lanes lanes, const Emit& emit) {
+/// Applies the zero points to the sums of one vector of a panel's columns, and calls `emit(row, scales, sums)` for each row,
+/// where scales is `scale_terms(scale)` of the row's scale. What depends on a row's terms is computed anew only where they
+/// change.
+template <class Simd, class Lanes, class ScaleTerms, class Emit>
+void finish_columns(const FinishArgs& args, int64_t column, Lanes lanes, const ScaleTerms& scale_terms, const Emit& emit) {
   const auto weight_sum = Simd::load(args.column_terms.weight_sum + column, lanes);
   const auto weight_zero_point = args.affine ? Simd::load(args.column_terms.zero_point + column, lanes) : Simd::set(0);
+  const RowTerms* terms = args.row_terms;
+  const auto offset_terms = [&] { return Simd::mul(Simd::set(terms->zero_point), weight_sum); };
+  auto offset = offset_terms();
+  auto scales = scale_terms(terms->scale);
   for (int64_t row = 0; row < args.rows; ++row) {
-    const RowTerms& terms = args.row_terms[row];
-    auto sums = Simd::load(args.sums + row * kColumns + column, lanes);
-    sums = Simd::sub(sums, Simd::mul(Simd::set(terms.zero_point), weight_sum));
-    if (args.affine) sums = Simd::sub(sums, Simd::mul(Simd::set(terms.centered_sum), weight_zero_point));
-    emit(row, terms.scale, sums);
+    const RowTerms& last = *terms;
+    terms = args.row_terms + row;
+    if (terms->zero_point != last.zero_point) offset = offset_terms();
+    if (terms->scale != last.scale) scales = scale_terms(terms->scale);
+    auto sums = Simd::sub(Simd::load(args.sums + row * kColumns + column, lanes), offset);
+    if (args.affine) sums = Simd::sub(sums, Simd::mul(Simd::set(terms->centered_sum), weight_zero_point));
+    emit(row, scales, sums);
   }
 }
 
@@ -28,8 +36,9 @@ void finish_float(const FinishArgs& args, float* out, int64_t out_stride) {
     const auto weight_scale = Simd::load(columns.scale + column, lanes);
     const auto bias = Simd::load(columns.bias + column, lanes);
     const auto upper_bound = Simd::set(args.upper_bound);
-    finish_columns<Simd>(args, column, lanes, [&](int64_t row, float scale, typename Simd::Int sums) {
-      auto y = Simd::fma(Simd::to_float(sums), Simd::mul(Simd::set(scale), weight_scale), bias);
+    const auto multiplier = [&](float scale) { return Simd::mul(Simd::set(scale), weight_scale); };
+    finish_columns<Simd>(args, column, lanes, multiplier, [&](int64_t row, typename Simd::Float scales, typename Simd::Int sums) {
+      auto y = Simd::fma(Simd::to_float(sums), scales, bias);
       if (args.relu) y = relu<Simd>(y);
       y = Simd::min(upper_bound, y);  // gives y where that is NaN
       Simd::store(out + row * out_stride + column, y, lanes);
@@ -40,7 +49,8 @@ void finish_float(const FinishArgs& args, float* out, int64_t out_stride) {
 template <class Simd>
 void finish_int32(const FinishArgs& args, int32_t* out, int64_t out_stride) {
   for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
-    finish_columns<Simd>(args, column, lanes, [&](int64_t row, float, typename Simd::Int sums) {
+    const auto unscaled = [](float) { return 0; };
+    finish_columns<Simd>(args, column, lanes, unscaled, [&](int64_t row, int, typename Simd::Int sums) {
       Simd::store(out + row * out_stride + column, sums, lanes);
     });
   });
@@ -86,8 +96,9 @@ template <class Simd>
 void finish_requantized(const FinishArgs& args, const RequantizeArgs& to) {
   for_each_double_vector<Simd>(args.columns, [&]<class Part, class Lanes>(Part, int64_t column, Lanes lanes) {
     const Requantizer<Part, Lanes> requantize(to, args.column_terms, column, lanes);
-    finish_columns<Part>(args, column, lanes, [&](int64_t row, float scale, typename Part::Int sums) {
-      requantize(row, requantize.multiplier(scale), sums);
+    const auto multiplier = [&](float scale) { return requantize.multiplier(scale); };
+    finish_columns<Part>(args, column, lanes, multiplier, [&](int64_t row, typename Part::Float scales, typename Part::Int sums) {
+      requantize(row, scales, sums);
     });
   });
 }

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/depthwise_impl.h"
+#include "kernels/gemm_finish_impl.h"
 #include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
 #include "kernels/simd_avx512vnni.h"
@@ -70,11 +72,15 @@ void accumulate(const AccumulateArgs& args) {
 }  // namespace
 
 const KernelTable& avx512_vnni_kernels() {
-  // Everything but the products of integers is AVX2's.
+  // Everything but the products of integers and what is done with their sums is AVX2's.
   static const KernelTable table = [] {
     KernelTable kernels = avx2_kernels();
     kernels.isa = Isa::avx512_vnni;
     kernels.accumulate = accumulate;
+    kernels.finish_float = finish_float<Avx512VnniSimd>;
+    kernels.finish_int32 = finish_int32<Avx512VnniSimd>;
+    kernels.finish_requantized = finish_requantized<Avx512VnniSimd>;
+    kernels.depthwise = depthwise<Avx512VnniSimd>;
     kernels.int4_accumulate = int4_accumulate<Avx512VnniSimd>;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
     kernels.winograd = &avx512_vnni_winograd_kernels;

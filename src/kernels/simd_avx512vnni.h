@@ -9,27 +9,61 @@
 
 namespace octet::kernels {
 
-/// Sixteen lanes of AVX-512 with VNNI: of the operations of ScalarSimd those that int4_accumulate needs.
+/// Sixteen lanes of AVX-512 with VNNI: of the operations of ScalarSimd those that int4_accumulate, depthwise and the GEMM's
+/// epilogues need.
 struct Avx512VnniSimd {
   static constexpr int64_t kLanes = 16;
   using Float = __m512;
   using Int = __m512i;
 
   static Float load(const float* p, AllLanes) { return _mm512_loadu_ps(p); }
+  static Float load(const float* p, FirstLanes lanes) { return _mm512_maskz_loadu_ps(mask(lanes), p); }
   static Int load(const int32_t* p, AllLanes) { return _mm512_loadu_si512(p); }
-  static Int load(const uint8_t* p, AllLanes) {
-    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  static Int load(const int32_t* p, FirstLanes lanes) { return _mm512_maskz_loadu_epi32(mask(lanes), p); }
+  template <class Lanes>
+  static Int load(const uint8_t* p, Lanes lanes) {
+    return _mm512_cvtepu8_epi32(load_bytes(p, lanes));
   }
+  static Int load_pairs(const int16_t* p, AllLanes) { return _mm512_loadu_si512(p); }
+  static Int load_pairs(const int16_t* p, FirstLanes lanes) { return _mm512_maskz_loadu_epi32(mask(lanes), p); }
+  template <class Lanes>
+  static Int load_pairs(const uint8_t* first, const uint8_t* second, Lanes lanes) {
+    const __m128i a = load_bytes(first, lanes), b = load_bytes(second, lanes);
+    return _mm512_cvtepu8_epi16(_mm256_set_m128i(_mm_unpackhi_epi8(a, b), _mm_unpacklo_epi8(a, b)));
+  }
+  static void load_pairs_twice(const uint8_t* first, const uint8_t* second, Int& low, Int& high) {
+    low = load_pairs(first, second, AllLanes{});
+    high = load_pairs(first + kLanes, second + kLanes, AllLanes{});
+  }
+
   static void store(float* p, Float v, AllLanes) { _mm512_storeu_ps(p, v); }
+  static void store(float* p, Float v, FirstLanes lanes) { _mm512_mask_storeu_ps(p, mask(lanes), v); }
+  static void store(int32_t* p, Int v, AllLanes) { _mm512_storeu_si512(p, v); }
+  static void store(int32_t* p, Int v, FirstLanes lanes) { _mm512_mask_storeu_epi32(p, mask(lanes), v); }
+  static void store_low_bytes(uint8_t* p, Int v, AllLanes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(v));
+  }
+  static void store_low_bytes(uint8_t* p, Int v, FirstLanes lanes) {
+    _mm_mask_storeu_epi8(p, mask(lanes), _mm512_cvtepi32_epi8(v));
+  }
+  static void store_low_bytes_twice(uint8_t* p, Int low, Int high) {
+    store_low_bytes(p, low, AllLanes{});
+    store_low_bytes(p + kLanes, high, AllLanes{});
+  }
 
   static Float set(float v) { return _mm512_set1_ps(v); }
   static Int set(int32_t v) { return _mm512_set1_epi32(v); }
 
+  static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
+  static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
+  static Int round(Float a) { return _mm512_cvtps_epi32(a); }
   static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
   static Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
   static Int sub(Int a, Int b) { return _mm512_sub_epi32(a, b); }
   static Int mul(Int a, Int b) { return _mm512_mullo_epi32(a, b); }
+  static Int dot_pairs(Int a, Int b) { return _mm512_madd_epi16(a, b); }
   static Int low_nibbles(Int a) { return _mm512_and_si512(a, _mm512_set1_epi8(0x0f)); }
   static Int high_nibbles(Int a) { return low_nibbles(_mm512_srli_epi16(a, 4)); }
 
@@ -54,6 +88,11 @@ struct Avx512VnniSimd {
 
     Int low[Chains] = {}, high[Chains] = {};
   };
+
+ private:
+  static __mmask16 mask(FirstLanes lanes) { return static_cast<__mmask16>((1u << lanes.count) - 1); }
+  static __m128i load_bytes(const uint8_t* p, AllLanes) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+  static __m128i load_bytes(const uint8_t* p, FirstLanes lanes) { return _mm_maskz_loadu_epi8(mask(lanes), p); }
 };
 
 }  // namespace octet::kernels

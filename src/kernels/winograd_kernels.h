@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/kernel_table.h"
+#include "kernels/word_product.h"
 
 // What an ISA offers for convolutions by Winograd's algorithm, F(m x m, 3x3) for m of 2 and 4: tiles of m x m outputs, made of
 // (m + 2) x (m + 2) positions that are multiplied each for itself. All of it is exact integer arithmetic; docs/arithmetic.md has
@@ -37,22 +38,6 @@ struct WinogradInputArgs {
 };
 constexpr int64_t kWinogradChannels = 16;
 
-/// `sums[position][tile][column] (+)= Σ input[position][tile][channel] * weight[position][channel][column]`, modulo 2^32, for
-/// some positions.
-struct WinogradProductArgs {
-  int64_t positions;
-  const int16_t* input;  ///< [positions][tiles][even, odd][...]
-  int64_t input_position_stride;
-  int64_t input_stride;  ///< from one tile to the next
-  int64_t odd_channels;  ///< where those of a tile begin
-  int64_t tiles;
-  const int16_t* weight;  ///< [positions][quads][even, odd][kColumns][2]
-  int64_t weight_position_stride;
-  int64_t quads;
-  bool add;       ///< to what the sums are
-  int32_t* sums;  ///< [positions][tiles][kColumns], aligned to 64 bytes
-};
-
 struct WinogradOutputArgs {
   const int32_t* sums;  ///< [positions][kColumns] of one tile
   int64_t position_stride;
@@ -76,7 +61,7 @@ struct WinogradCosts {
 
 struct WinogradKernels {
   WinogradTransforms of_2x2, of_4x4;
-  void (*multiply)(const WinogradProductArgs& args);
+  void (*multiply)(const WordProductArgs& args);  ///< inputs are rows, one for each tile
   WinogradCosts costs;
 };
 

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <cstdint>
+
+// Products of 16-bit integers. Rows and weights hold quads of k: of each four, the even and the odd ones make pairs, as bytes are
+// widened fastest that way.
+
+namespace octet::kernels {
+
+/// Some products at once: `sums[position][row][column] (+)= Σ_k rows[position][row][k] * weight[position][k][column]`, modulo
+/// 2^32.
+struct WordProductArgs {
+  int64_t positions;
+  const int16_t* rows_of_words;  ///< [positions][rows][even, odd][...]
+  int64_t position_stride;
+  int64_t row_stride;
+  int64_t odd;  ///< where a row's odd pairs begin
+  int64_t rows;
+  const int16_t* weight;  ///< [positions][quads][even, odd][kColumns][2], aligned to 64 bytes
+  int64_t weight_position_stride;
+  int64_t quads;
+  bool add;       ///< to what the sums are
+  int32_t* sums;  ///< [positions][rows][kColumns], aligned to 64 bytes
+};
+
+void multiply_words_avx2(const WordProductArgs& args);
+void multiply_words_avx512_vnni(const WordProductArgs& args);
+
+}  // namespace octet::kernels
