@@ -15,4 +15,9 @@ void tanh(const float* x, int64_t n, float* y, ParallelFor parallel_for) {
   parallel_for(0, n, kElementsPerTask, [&](int64_t begin, int64_t end) { table.tanh(x + begin, end - begin, y + begin); });
 }
 
+void gelu(const float* x, int64_t n, float* y, ParallelFor parallel_for) {
+  const KernelTable& table = kernels();
+  parallel_for(0, n, kElementsPerTask, [&](int64_t begin, int64_t end) { table.gelu(x + begin, end - begin, y + begin); });
+}
+
 }  // namespace octet::kernels

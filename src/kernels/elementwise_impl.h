@@ -65,6 +65,29 @@ typename Simd::Float tanh(typename Simd::Float x) {
   return Simd::copy_sign(Simd::select_less(magnitude, Simd::set(0.625f), small, large), x);
 }
 
+/// x / 2 + x h(x), where h(x) = erf(x / sqrt 2) / 2 is x p(x^2) / q(x^2), fitted by least squares, and from 5.5 on 1/2 with the
+/// sign of x.
+template <class Simd>
+typename Simd::Float gelu(typename Simd::Float x) {
+  using Float = typename Simd::Float;
+  const Float z = Simd::mul(x, x);
+  Float p = Simd::set(2.27493651e-08f);
+  p = Simd::fma(p, z, Simd::set(6.35212291e-06f));
+  p = Simd::fma(p, z, Simd::set(0.0001688263f));
+  p = Simd::fma(p, z, Simd::set(0.00467726449f));
+  p = Simd::fma(p, z, Simd::set(0.0338527076f));
+  p = Simd::fma(p, z, Simd::set(0.398942232f));
+  Float q = Simd::set(1.19750428e-06f);
+  q = Simd::fma(q, z, Simd::set(7.36477086e-05f));
+  q = Simd::fma(q, z, Simd::set(0.00188444834f));
+  q = Simd::fma(q, z, Simd::set(0.0286459066f));
+  q = Simd::fma(q, z, Simd::set(0.251522064f));
+  q = Simd::fma(q, z, Simd::set(1.0f));
+  const Float half = Simd::set(0.5f);
+  const Float h = Simd::select_less(Simd::abs(x), Simd::set(5.5f), Simd::div(Simd::mul(x, p), q), Simd::copy_sign(half, x));
+  return Simd::fma(x, h, Simd::mul(half, x));
+}
+
 /// max(x, 0), but NaN and -0 stay.
 template <class Simd>
 typename Simd::Float relu(typename Simd::Float x) {
@@ -74,6 +97,11 @@ typename Simd::Float relu(typename Simd::Float x) {
 template <class Simd>
 void sigmoid_all(const float* x, int64_t n, float* y) {
   for_each_vector<Simd>(n, [&](int64_t i, auto lanes) { Simd::store(y + i, sigmoid<Simd>(Simd::load(x + i, lanes)), lanes); });
+}
+
+template <class Simd>
+void gelu_all(const float* x, int64_t n, float* y) {
+  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) { Simd::store(y + i, gelu<Simd>(Simd::load(x + i, lanes)), lanes); });
 }
 
 template <class Simd>

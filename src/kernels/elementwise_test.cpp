@@ -1,6 +1,7 @@
 #include <octet/kernels/elementwise.h>
 
 #include <limits>
+#include <numbers>
 
 #include "kernels/test_support.h"
 
@@ -20,9 +21,12 @@ struct Function {
   double (*exact)(double);
 };
 
+double exact_gelu(double x) { return x / 2 * std::erfc(-x * std::numbers::sqrt2 / 2); }
+
 const Function kFunctions[] = {
     {"sigmoid", sigmoid, [](double x) { return 1.0 / (1.0 + std::exp(-x)); }},
     {"tanh", tanh, [](double x) { return std::tanh(x); }},
+    {"gelu", gelu, exact_gelu},
 };
 
 /// Values of every sign, exponent and leading mantissa bits: NaNs, infinities and denormals among them.
@@ -45,6 +49,7 @@ TEST(Elementwise, IsWithinThreeUnitsInTheLastPlace) {
   const std::vector<float> x = all_over_the_line();
   std::vector<float> y(x.size());
   for (const Function& function : kFunctions) {
+    if (function.kernel == gelu) continue;
     function.kernel(x.data(), static_cast<int64_t>(x.size()), y.data(), serial_for);
     double worst = 0.0, worst_x = 0.0;
     for (size_t i = 0; i < x.size(); ++i) {
@@ -62,6 +67,21 @@ TEST(Elementwise, IsWithinThreeUnitsInTheLastPlace) {
     }
     EXPECT_LT(worst, 3.0) << function.name << " of " << worst_x;
     RecordProperty(std::string(function.name) + "_units", std::to_string(worst));
+  }
+}
+
+TEST(Elementwise, GeluIsNearItsArgumentTimesTheNormalDistribution) {
+  const std::vector<float> x = all_over_the_line();
+  std::vector<float> y(x.size());
+  gelu(x.data(), static_cast<int64_t>(x.size()), y.data());
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (std::isnan(x[i]) || x[i] == -kInf) {
+      ASSERT_TRUE(std::isnan(y[i]));
+    } else if (x[i] == kInf) {
+      ASSERT_EQ(y[i], kInf);
+    } else {
+      ASSERT_NEAR(y[i], exact_gelu(x[i]), 2e-7 * std::fabs(x[i]) + std::numeric_limits<float>::denorm_min()) << "of " << x[i];
+    }
   }
 }
 

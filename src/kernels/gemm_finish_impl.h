@@ -32,16 +32,17 @@ void finish_columns(const FinishArgs& args, int64_t column, Lanes lanes, const S
 template <class Simd>
 void finish_float(const FinishArgs& args, float* out, int64_t out_stride) {
   const ColumnTerms& columns = args.column_terms;
-  for_each_vector<Simd>(args.columns, [&](int64_t column, auto lanes) {
-    const auto weight_scale = Simd::load(columns.scale + column, lanes);
-    const auto bias = Simd::load(columns.bias + column, lanes);
-    const auto upper_bound = Simd::set(args.upper_bound);
-    const auto multiplier = [&](float scale) { return Simd::mul(Simd::set(scale), weight_scale); };
-    finish_columns<Simd>(args, column, lanes, multiplier, [&](int64_t row, typename Simd::Float scales, typename Simd::Int sums) {
-      auto y = Simd::fma(Simd::to_float(sums), scales, bias);
-      if (args.relu) y = relu<Simd>(y);
-      y = Simd::min(upper_bound, y);  // gives y where that is NaN
-      Simd::store(out + row * out_stride + column, y, lanes);
+  // Double vectors: rows may be so far apart that a line of the cache is gone before its second half is written.
+  for_each_double_vector<Simd>(args.columns, [&]<class Part, class Lanes>(Part, int64_t column, Lanes lanes) {
+    const auto weight_scale = Part::load(columns.scale + column, lanes);
+    const auto bias = Part::load(columns.bias + column, lanes);
+    const auto upper_bound = Part::set(args.upper_bound);
+    const auto multiplier = [&](float scale) { return Part::mul(Part::set(scale), weight_scale); };
+    finish_columns<Part>(args, column, lanes, multiplier, [&](int64_t row, typename Part::Float scales, typename Part::Int sums) {
+      auto y = Part::fma(Part::to_float(sums), scales, bias);
+      if (args.relu) y = relu<Part>(y);
+      y = Part::min(upper_bound, y);  // gives y where that is NaN
+      Part::store(out + row * out_stride + column, y, lanes);
     });
   });
 }

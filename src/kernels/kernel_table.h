@@ -24,7 +24,7 @@ struct AccumulateArgs {
   const int8_t* panels;
   int64_t panel_count;  ///< rows * panel_count * kColumns <= kSums
   int64_t padded_k;
-  int32_t* sums;  ///< [panel_count][rows][kColumns], 64-byte aligned
+  int32_t* sums;               ///< [panel_count][rows][kColumns], 64-byte aligned
   const int32_t* column_sums;  ///< [panel_count][kColumns]: `Σ_k panels[panel][column][k]`
 };
 
@@ -222,6 +222,26 @@ struct Int4FinishArgs {
   int64_t out_stride;
 };
 
+/// Queries of one head that attention_block takes at most.
+constexpr int64_t kAttentionQueries = 32;
+
+struct AttentionArgs {
+  const float* q;    ///< [dim][kAttentionQueries], scaled; what is beyond `queries` does not matter
+  int64_t queries;   ///< 1 .. kAttentionQueries
+  const float* k;    ///< [keys][dim]
+  const float* v;    ///< [keys][v_stride]
+  int64_t v_stride;  ///< value_dim, rounded up to kColumns
+  int64_t keys;      ///< 1 or more
+  int64_t dim;
+  int64_t value_dim;
+  const float* bias;  ///< added to the scores; or null
+  int64_t bias_query_stride;
+  int64_t bias_key_stride;
+  float* scores;  ///< scratch: [keys][kAttentionQueries]
+  float* out;     ///< [queries][value_dim]
+  int64_t out_stride;
+};
+
 struct KernelTable {
   Isa isa;
   void (*accumulate)(const AccumulateArgs& args);
@@ -259,6 +279,13 @@ struct KernelTable {
   void (*average_pool_row_s8)(const PoolRow<int8_t>& row, int32_t* scratch, int8_t* out);
   void (*sigmoid)(const float* x, int64_t n, float* y);
   void (*tanh)(const float* x, int64_t n, float* y);
+  void (*gelu)(const float* x, int64_t n, float* y);
+  void (*attention_block)(const AttentionArgs& args);
+  /// out = x + residual, or x if that is null. Returns the sum of out. Sums here are those of 16 partial sums.
+  float (*add_and_sum)(const float* x, const float* residual, int64_t n, float* out);
+  float (*sum_of_squares)(const float* x, int64_t n, float mean);  ///< Σ (x - mean)^2
+  /// x = fma((x - mean) * multiplier, weight, bias)
+  void (*normalize_floats)(float* x, int64_t n, float mean, float multiplier, const float* weight, const float* bias);
   void (*lstm_row)(const LstmRow& row, int64_t hidden);
   void (*gru_row)(const GruRow& row, int64_t hidden);
   void (*rnn_tanh_row)(const float* x_gates, const float* h_gates, int64_t hidden, float* h_out);

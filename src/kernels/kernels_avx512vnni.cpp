@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "kernels/attention_impl.h"
 #include "kernels/depthwise_impl.h"
 #include "kernels/gemm_finish_impl.h"
 #include "kernels/int4_gemm_impl.h"
@@ -72,7 +73,7 @@ void accumulate(const AccumulateArgs& args) {
 }  // namespace
 
 const KernelTable& avx512_vnni_kernels() {
-  // Everything but the products of integers and what is done with their sums is AVX2's.
+  // Everything but products and what is done with their sums is AVX2's.
   static const KernelTable table = [] {
     KernelTable kernels = avx2_kernels();
     kernels.isa = Isa::avx512_vnni;
@@ -82,6 +83,7 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.finish_requantized = finish_requantized<Avx512VnniSimd>;
     kernels.depthwise = depthwise<Avx512VnniSimd>;
     kernels.int4_accumulate = int4_accumulate<Avx512VnniSimd>;
+    kernels.attention_block = attention_block<Avx512VnniSimd>;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
     kernels.winograd = &avx512_vnni_winograd_kernels;
     return kernels;

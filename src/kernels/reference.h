@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <vector>
 
 // The arithmetic of docs/arithmetic.md in plain loops: the spec. The kernels do not call it; the tests compare every
 // ISA with it at zero tolerance.
@@ -121,18 +122,55 @@ inline float int4_linear(const float* x, int64_t k, const int8_t* weight, int64_
   return with_relu ? relu(y) : y;
 }
 
-/// Sixteen partial sums over inputs padded with zeros, then added in halves.
-inline float half_linear_sum(const float* x, const half_bits* weight, int64_t k) {
+/// Sixteen partial sums, which take every sixteenth i, then added in halves. @param add  (sum, i): the sum with i's part
+template <class Add>
+float sum_in_16_parts(int64_t n, const Add& add) {
   std::array<float, 16> part{};
-  for (int64_t i = 0; i < (k + 15) / 16 * 16; ++i) {
-    const float a = i < k ? x[i] : 0.0f;
-    const auto b = static_cast<float>(i < k ? value_of(weight[i]) : 0.0);
-    part[i % 16] = std::fma(a, b, part[i % 16]);
-  }
+  for (int64_t i = 0; i < n; ++i) part[i % 16] = add(part[i % 16], i);
   for (const int width : {8, 4, 2, 1}) {
     for (int l = 0; l < width; ++l) part[l] = part[l] + part[l + width];
   }
   return part[0];
+}
+
+/// Over inputs padded with zeros.
+inline float half_linear_sum(const float* x, const half_bits* weight, int64_t k) {
+  return sum_in_16_parts((k + 15) / 16 * 16, [&](float sum, int64_t i) {
+    const float a = i < k ? x[i] : 0.0f;
+    const auto b = static_cast<float>(i < k ? value_of(weight[i]) : 0.0);
+    return std::fma(a, b, sum);
+  });
+}
+
+/// A row of layer_norm, in place. @param z  x + residual
+inline void layer_norm_row(float* z, int64_t n, float eps, const float* weight, const float* bias) {
+  const float mean = sum_in_16_parts(n, [&](float sum, int64_t i) { return sum + z[i]; }) / static_cast<float>(n);
+  const float squares = sum_in_16_parts(n, [&](float sum, int64_t i) { return std::fma(z[i] - mean, z[i] - mean, sum); });
+  const float multiplier = 1.0f / std::sqrt(squares / static_cast<float>(n) + eps);
+  for (int64_t i = 0; i < n; ++i) z[i] = std::fma((z[i] - mean) * multiplier, weight[i], bias[i]);
+}
+
+/// One query of attention. @param k [keys][dim], v [keys][value_dim], bias [keys]; exp  that of the kernels
+template <class Exp>
+void attention_row(const float* q, const float* k, const float* v, const float* bias, int64_t keys, int64_t dim,
+                   int64_t value_dim, float scale, const Exp& exp, float* out) {
+  std::vector<float> weights(keys);
+  for (int64_t key = 0; key < keys; ++key) {
+    float score = 0.0f;
+    for (int64_t d = 0; d < dim; ++d) score = std::fma(k[key * dim + d], q[d] * scale, score);
+    weights[key] = score + bias[key];
+  }
+  const float highest = *std::max_element(weights.begin(), weights.end());
+  float sum = 0.0f;
+  for (float& weight : weights) {
+    weight = exp(std::max(weight - highest, -105.0f));
+    sum += weight;
+  }
+  for (int64_t d = 0; d < value_dim; ++d) {
+    float total = 0.0f;
+    for (int64_t key = 0; key < keys; ++key) total = std::fma(weights[key], v[key * value_dim + d], total);
+    out[d] = total / sum;
+  }
 }
 
 }  // namespace octet::kernels::reference

@@ -9,8 +9,8 @@
 
 namespace octet::kernels {
 
-/// Sixteen lanes of AVX-512 with VNNI: of the operations of ScalarSimd those that int4_accumulate, depthwise and the GEMM's
-/// epilogues need.
+/// Sixteen lanes of AVX-512 with VNNI: of the operations of ScalarSimd those that int4_accumulate, attention, depthwise and the
+/// GEMM's epilogues need.
 struct Avx512VnniSimd {
   static constexpr int64_t kLanes = 16;
   using Float = __m512;
@@ -54,16 +54,24 @@ struct Avx512VnniSimd {
   static Float set(float v) { return _mm512_set1_ps(v); }
   static Int set(int32_t v) { return _mm512_set1_epi32(v); }
 
+  static Float add(Float a, Float b) { return _mm512_add_ps(a, b); }
+  static Float sub(Float a, Float b) { return _mm512_sub_ps(a, b); }
   static Float mul(Float a, Float b) { return _mm512_mul_ps(a, b); }
+  static Float div(Float a, Float b) { return _mm512_div_ps(a, b); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
+  static Float negated_fma(Float a, Float b, Float c) { return _mm512_fnmadd_ps(a, b, c); }
   static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
   static Int round(Float a) { return _mm512_cvtps_epi32(a); }
   static Float to_float(Int a) { return _mm512_cvtepi32_ps(a); }
+  static Float power_of_two(Int a) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(a, _mm512_set1_epi32(127)), 23));
+  }
   static Int add(Int a, Int b) { return _mm512_add_epi32(a, b); }
   static Int sub(Int a, Int b) { return _mm512_sub_epi32(a, b); }
   static Int mul(Int a, Int b) { return _mm512_mullo_epi32(a, b); }
   static Int dot_pairs(Int a, Int b) { return _mm512_madd_epi16(a, b); }
+  static Int halved(Int a) { return _mm512_srai_epi32(a, 1); }
   static Int low_nibbles(Int a) { return _mm512_and_si512(a, _mm512_set1_epi8(0x0f)); }
   static Int high_nibbles(Int a) { return low_nibbles(_mm512_srli_epi16(a, 4)); }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/attention_impl.h"
 #include "kernels/binary_impl.h"
 #include "kernels/depthwise_impl.h"
 #include "kernels/elementwise_impl.h"
@@ -9,6 +10,7 @@
 #include "kernels/half_impl.h"
 #include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
+#include "kernels/layer_norm_impl.h"
 #include "kernels/normalization_impl.h"
 #include "kernels/pool_impl.h"
 #include "kernels/quantize_impl.h"
@@ -49,6 +51,11 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .average_pool_row_s8 = average_pool_row<Simd, int8_t>,
       .sigmoid = sigmoid_all<Simd>,
       .tanh = tanh_all<Simd>,
+      .gelu = gelu_all<Simd>,
+      .attention_block = attention_block<Simd>,
+      .add_and_sum = add_and_sum<Simd>,
+      .sum_of_squares = sum_of_squares<Simd>,
+      .normalize_floats = normalize_floats<Simd>,
       .lstm_row = lstm_row<Simd>,
       .gru_row = gru_row<Simd>,
       .rnn_tanh_row = rnn_tanh_row<Simd>,

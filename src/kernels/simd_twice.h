@@ -29,6 +29,10 @@ struct Twice {
     Simd::load_pairs_twice(first, second, pairs.low, pairs.high);
     return pairs;
   }
+  static void store(float* p, Float v, AllLanes all) {
+    Simd::store(p, v.low, all);
+    Simd::store(p + Simd::kLanes, v.high, all);
+  }
   static void store_low_bytes(uint8_t* p, Int v, AllLanes) { Simd::store_low_bytes_twice(p, v.low, v.high); }
 
   static Float set(float v) { return {Simd::set(v), Simd::set(v)}; }
