@@ -33,10 +33,11 @@ struct PhaseAxis {
   Range inside(int64_t input_size) const;
 };
 
-/// The weight of a depthwise phase. Taps are paired, so that one instruction multiplies two pairs of 16-bit integers and adds
-/// the products.
+/// The weight of a depthwise phase, in two forms: with taps in pairs, for an instruction that multiplies two pairs of 16-bit integers
+/// and adds the products, and with four taps of a column of the kernel side by side, for one that does so with bytes.
 struct DepthwiseWeight {
   std::vector<int16_t> values;  ///< [pairs of taps][channels][2]; an odd last tap is paired with a zero
+  std::vector<int8_t> quads;    ///< [quads of rows][taps of a row][channels][4]; with zeros for rows that are none
   std::vector<int32_t> sums;    ///< [channels]
 
   /// Where a value lies.
@@ -58,6 +59,7 @@ struct Phase {
   std::vector<PackedWeight> groups;
   DepthwiseWeight depthwise;  ///< instead of the groups, if that is what the convolution is
 
+  int64_t rows() const { return axes[0].taps * axes[1].taps; }  ///< of taps
   int64_t taps() const { return axes[0].taps * axes[1].taps * axes[2].taps; }
 };
 

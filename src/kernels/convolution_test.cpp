@@ -120,8 +120,8 @@ TEST(Convolution, ReadsPixelsInPlaceWhereOneTapAllowsIt) {
 }
 
 TEST(Convolution, IsExactForEveryDepthwiseGeometry) {
-  for (const int64_t channels : kChannels) {
-    for (const Spatial& kernel : {Spatial{1, 3, 3}, Spatial{1, 5, 2}, Spatial{3, 1, 3}}) {
+  for (const int64_t channels : {1, 3, 5, 8, 17, 33, 52, 64, 128}) {
+    for (const Spatial& kernel : {Spatial{1, 3, 3}, Spatial{1, 5, 2}, Spatial{3, 1, 3}, Spatial{2, 2, 5}}) {
       for (const int64_t stride : {1, 2, 3}) {
         for (const int64_t dilation : {1, 2}) {
           for (const bool transposed : {false, true}) {
@@ -143,14 +143,17 @@ TEST(Convolution, IsExactForEveryDepthwiseGeometry) {
     }
   }
   // Rows that are cut into parts, and rows that no pixel's taps fit into.
-  ConvolutionGeometry line{.in_channels = 16, .out_channels = 16, .groups = 16, .kernel = {1, 1, 3}, .padding = {0, 0, 1}};
-  expect_exact_everywhere({.geometry = line, .size = {1, 1, 200}});
-  line.kernel[2] = 31;
-  line.padding[2] = 15;
-  expect_exact_everywhere({.geometry = line, .size = {1, 1, 20}});
-  // Several outputs for each channel.
-  line.out_channels = 48;
-  expect_exact_everywhere({.geometry = line, .size = {1, 1, 40}});
+  for (const int64_t channels : {16, 64}) {
+    ConvolutionGeometry line{
+        .in_channels = channels, .out_channels = channels, .groups = channels, .kernel = {1, 1, 3}, .padding = {0, 0, 1}};
+    expect_exact_everywhere({.geometry = line, .batch = 3, .size = {1, 1, 200}});
+    line.kernel[2] = 31;
+    line.padding[2] = 15;
+    expect_exact_everywhere({.geometry = line, .size = {1, 1, 20}});
+    // Several outputs for each channel.
+    line.out_channels = 3 * channels;
+    expect_exact_everywhere({.geometry = line, .size = {1, 1, 40}});
+  }
 }
 
 /// Small problems of each kind: one group, several, one for each channel, transposed.
@@ -158,7 +161,7 @@ std::vector<ConvolutionGeometry> all_kinds() {
   const ConvolutionGeometry whole{.in_channels = 12, .out_channels = 12, .kernel = {1, 3, 3}, .padding = {0, 1, 1}};
   ConvolutionGeometry grouped = whole, depthwise = whole, transposed = whole;
   grouped.groups = 3;
-  depthwise.groups = 12;
+  depthwise.groups = depthwise.in_channels = depthwise.out_channels = 64;
   transposed.transposed = true;
   transposed.stride = {1, 2, 2};
   return {whole, grouped, depthwise, transposed};

@@ -189,6 +189,7 @@ struct EmbeddingKernels {
 };
 
 struct ClippedKernels;
+struct DepthwiseQuadsArgs;
 struct WinogradKernels;
 
 /// What the nibbles of symmetric weights hold beyond the integer: PackedInt4Weight::kSymmetricOffset.
@@ -251,6 +252,7 @@ struct KernelTable {
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
   void (*finish_requantized)(const FinishArgs& args, const RequantizeArgs& to);
   void (*depthwise)(const DepthwiseArgs& args);
+  void (*depthwise_quads)(const DepthwiseQuadsArgs& args) = nullptr;  ///< or null; for weights without zero points, and no residual
   /// NaNs do not count; the return value says whether there are any. An empty range gives +inf, -inf.
   bool (*min_max)(const float* x, int64_t n, float* min, float* max);
   /// Writes the low 8 bits and returns the sum of the integers modulo 2^32.

@@ -4,6 +4,7 @@
 
 #include "kernels/attention_impl.h"
 #include "kernels/depthwise_impl.h"
+#include "kernels/depthwise_quads.h"
 #include "kernels/gemm_finish_impl.h"
 #include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
@@ -82,6 +83,7 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.finish_int32 = finish_int32<Avx512VnniSimd>;
     kernels.finish_requantized = finish_requantized<Avx512VnniSimd>;
     kernels.depthwise = depthwise<Avx512VnniSimd>;
+    kernels.depthwise_quads = depthwise_quads_avx512_vnni;
     kernels.int4_accumulate = int4_accumulate<Avx512VnniSimd>;
     kernels.attention_block = attention_block<Avx512VnniSimd>;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
