@@ -1,11 +1,11 @@
 #include <octet/io/safetensors.h>
 #include <octet/io/save_load.h>
 #include <octet/models/bert.h>
+#include <octet/nn/transformer.h>
 #include <octet/tensor/error.h>
+#include <octet/tensor/transformer.h>
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/gelu.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <torch/nn/functional/normalization.h>
@@ -112,7 +112,7 @@ void BertSelfAttentionImpl::reset() {
 
 at::Tensor BertSelfAttentionImpl::forward(const at::Tensor& hidden_states, const at::Tensor& attention_bias) {
   const auto by_head = [&](const at::Tensor& x) { return x.unflatten(-1, {options.num_attention_heads(), -1}).transpose(1, 2); };
-  const at::Tensor context = at::scaled_dot_product_attention(
+  const at::Tensor context = octet::scaled_dot_product_attention(
       by_head(query->forward(hidden_states)), by_head(key->forward(hidden_states)), by_head(value->forward(hidden_states)),
       attention_bias.defined() ? std::optional(attention_bias) : std::nullopt);
   return context.transpose(1, 2).flatten(2);
@@ -128,7 +128,7 @@ void BertOutputImpl::reset() {
 }
 
 at::Tensor BertOutputImpl::forward(const at::Tensor& hidden_states, const at::Tensor& residual) {
-  return layer_norm->forward(dense->forward(hidden_states) + residual);
+  return nn::add_and_norm(*layer_norm, dense->forward(hidden_states), residual);
 }
 
 BertAttentionImpl::BertAttentionImpl(const BertOptions& options) : options(options) { reset(); }
@@ -148,7 +148,7 @@ void BertIntermediateImpl::reset() {
   dense = register_module("dense", nn::Linear(options.hidden_size(), options.intermediate_size()));
 }
 
-at::Tensor BertIntermediateImpl::forward(const at::Tensor& hidden_states) { return at::gelu(dense->forward(hidden_states)); }
+at::Tensor BertIntermediateImpl::forward(const at::Tensor& hidden_states) { return octet::gelu(dense->forward(hidden_states)); }
 
 BertLayerImpl::BertLayerImpl(const BertOptions& options) : options(options) { reset(); }
 

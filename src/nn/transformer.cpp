@@ -1,0 +1,14 @@
+#include <octet/nn/transformer.h>
+#include <octet/tensor/transformer.h>
+
+namespace octet::nn {
+
+at::Tensor add_and_norm(LayerNormImpl& norm, const at::Tensor& x, const at::Tensor& residual) {
+  const bool is_plain = !norm.implementation() && norm.hooks().size() == 0 && !norm.activation_post_process();
+  const bool takes_rows = norm.options.normalized_shape().size() == 1 && x.dim() > 0 &&
+                          x.size(-1) == norm.options.normalized_shape()[0] && x.sizes() == residual.sizes();
+  return is_plain && takes_rows ? octet::layer_norm(x, residual, norm.weight, norm.bias, norm.options.eps())
+                                : norm.forward(x + residual);
+}
+
+}  // namespace octet::nn
