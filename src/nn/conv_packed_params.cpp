@@ -6,6 +6,7 @@
 #include <octet/tensor/quantized_tensor.h>
 
 #include <nn/quantized_weight.h>
+#include <tensor/activation_memory.h>
 #include <tensor/integers.h>
 
 #include <ATen/ops/constant_pad_nd.h>
@@ -185,7 +186,7 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
   check(std::all_of(sizes.begin() + 1, sizes.end(), [](int64_t extent) { return extent > 0; }), path, ": got an input of shape ",
         input.sizes(), ", on which a kernel of ", at::IntArrayRef(kernel_sizes(options_)), " does not fit");
   sizes.push_back(geometry.out_channels);
-  const at::Tensor out = at::empty(sizes, at::TensorOptions(info(output.dtype).storage));
+  const at::Tensor out = empty_activation(sizes, info(output.dtype).storage);
   const at::Tensor result = out.movedim(-1, 1);
 
   kernels::Epilogue epilogue{bias_.defined() ? bias_.const_data_ptr<float>() : nullptr, relu};

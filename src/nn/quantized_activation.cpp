@@ -8,12 +8,13 @@
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <tensor/activation_memory.h>
+
 #include <nn/channel_view.h>
 #include <nn/quantized_weight.h>
 
 #include <ATen/ops/arange.h>
 #include <ATen/ops/clamp.h>
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 
@@ -203,7 +204,7 @@ at::Tensor PReLUImpl::forward(const at::Tensor& input) {
                             ? channel_view(integers)
                             : ChannelView{integers.contiguous(integers.suggest_memory_format()), integers.numel(), 1, 1};
   const at::Tensor tables = prelu_tables(slopes_, quantizer(input), output_);
-  const at::Tensor out = at::empty_like(x.integers, at::TensorOptions(info(output_.dtype).storage));
+  const at::Tensor out = empty_activation_like(x.integers, info(output_.dtype).storage);
   const auto* const from = static_cast<const uint8_t*>(x.integers.const_data_ptr());
   auto* const to = static_cast<uint8_t*>(out.mutable_data_ptr());
   const auto* const results = tables.const_data_ptr<uint8_t>();

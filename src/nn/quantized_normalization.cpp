@@ -6,9 +6,10 @@
 #include <octet/tensor/parallel.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <tensor/activation_memory.h>
+
 #include <nn/channel_view.h>
 
-#include <ATen/ops/empty_like.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
@@ -49,7 +50,7 @@ kernels::ChannelTerms channel_terms(const at::Tensor& weight, const at::Tensor& 
 /// Calls run(integers, out) with pointers to uint8_t or int8_t, as the integers are; returns the output.
 template <class Run>
 at::Tensor run_on_integers(const at::Tensor& integers, const Run& run) {
-  at::Tensor out = at::empty_like(integers);
+  at::Tensor out = empty_activation_like(integers, integers.scalar_type());
   if (integers.scalar_type() == at::kByte) {
     run(integers.const_data_ptr<uint8_t>(), out.mutable_data_ptr<uint8_t>());
   } else {

@@ -6,6 +6,7 @@
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <tensor/activation_memory.h>
 #include <tensor/in_module.h>
 #include <tensor/integers.h>
 #include <tensor/operands.h>
@@ -88,7 +89,7 @@ at::Tensor quantized_cat(at::TensorList tensors, int64_t dim, double scale, int6
     sizes[axis] += tensors[i].size(axis);
   }
   const at::Tensor first = octet::int_repr(tensors[0]);
-  const at::Tensor joined = at::empty(sizes, first.options(), first.suggest_memory_format());
+  const at::Tensor joined = empty_activation(sizes, first.scalar_type(), first.suggest_memory_format());
   int64_t begin = 0;
   for (const at::Tensor& tensor : tensors) {
     const at::Tensor part = joined.narrow(axis, begin, tensor.size(axis));

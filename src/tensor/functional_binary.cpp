@@ -4,6 +4,7 @@
 #include <octet/tensor/functional.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <tensor/activation_memory.h>
 #include <tensor/in_module.h>
 #include <tensor/integers.h>
 #include <tensor/operands.h>
@@ -97,9 +98,12 @@ at::Tensor combine(const BinaryOperation& operation, const at::Tensor& a, const 
         b.sizes(), ", which do not broadcast");
   kernels::AffineQParams out_qparams = kernel_qparams(quantizer_of_result);
   if (relu) out_qparams.quant_min = out_qparams.zero_point;
-  at::Tensor result;
   const at::Tensor integers_of_a = octet::int_repr(a);
   const at::Tensor integers_of_b = octet::int_repr(b);
+  at::Tensor result;
+  if (integers_of_a.sizes() == integers_of_b.sizes() && integers_of_a.strides() == integers_of_b.strides()) {
+    result = empty_activation_like(integers_of_a, integers_of_a.scalar_type());
+  }
   auto iterator =
       at::TensorIteratorConfig().add_output(result).add_const_input(integers_of_a).add_const_input(integers_of_b).build();
   with_byte_type(dtype, [&]<class T>() {

@@ -5,6 +5,7 @@
 #include <octet/tensor/parallel.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <tensor/activation_memory.h>
 #include <tensor/in_module.h>
 #include <tensor/integers.h>
 #include <tensor/operands.h>
@@ -76,7 +77,7 @@ at::Tensor quantized_matmul(const at::Tensor& a, const at::Tensor& b, double sca
   };
   Operand left(a, at::kByte);
   Operand right(b, at::kChar);
-  const at::Tensor result = at::empty(with_batch(m, n), at::TensorOptions(info(dtype).storage));
+  const at::Tensor result = empty_activation(with_batch(m, n), info(dtype).storage);
   const bool one_matrix = b.dim() == 2;  // that all rows meet
   const int64_t matrices = one_matrix ? 1 : c10::multiply_integers(batch);
   const int64_t rows = one_matrix ? c10::multiply_integers(batch) * m : m;

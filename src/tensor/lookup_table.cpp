@@ -3,6 +3,7 @@
 #include <octet/tensor/lookup_table.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <tensor/activation_memory.h>
 #include <tensor/in_module.h>
 #include <tensor/integers.h>
 #include <tensor/quantized_tensor_impl.h>
@@ -65,7 +66,7 @@ bool LookupTable::is_defined_for(const at::Tensor& tensor) const {
 
 at::Tensor LookupTable::apply(const at::Tensor& tensor) const {
   const at::Tensor integers = octet::int_repr(tensor);
-  const at::Tensor results = at::empty_like(integers, at::TensorOptions(info(to_->dtype).storage));
+  const at::Tensor results = empty_activation_like(integers, info(to_->dtype).storage);
   apply_out(tensor, results);
   return wrap(results, to_);
 }

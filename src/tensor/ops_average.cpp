@@ -1,9 +1,9 @@
 // Means: exact sums of the integers, rounded once. Of n elements,
 //   q = round(sum of q_i / n), halves to the even integer, in the quantizer of the argument.
+#include <tensor/activation_memory.h>
 #include <tensor/integers.h>
 #include <tensor/op_table.h>
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/sum.h>
 
 #include <optional>
@@ -36,7 +36,7 @@ void check_mean(OpCall& call) {
 
 void answer_mean(OpCall& call, const at::Tensor& sums) {
   const int64_t count = call.integers().numel() / sums.numel();
-  const at::Tensor means = at::empty(sums.sizes(), call.integers().options());
+  const at::Tensor means = empty_activation(sums.sizes(), call.integers().scalar_type());
   const at::Tensor dense = sums.contiguous();
   with_integer_type(call.quantizer().dtype, [&]<class T>() {
     const auto* sum = dense.const_data_ptr<int64_t>();

@@ -5,6 +5,7 @@
 #include <octet/kernels/pool.h>
 #include <octet/tensor/parallel.h>
 
+#include <tensor/activation_memory.h>
 #include <tensor/image.h>
 #include <tensor/integers.h>
 #include <tensor/on_integers.h>
@@ -100,7 +101,7 @@ void answer_pool(OpCall& call, const std::vector<int64_t>& out_sizes, std::array
   const bool has_batch = call.integers().dim() == static_cast<int64_t>(spatial) + 2;
   const auto memory_format = has_batch ? call.integers().suggest_memory_format() : at::MemoryFormat::Contiguous;
   const at::Tensor in = call.integers().contiguous(memory_format);
-  const at::Tensor out = at::empty(out_sizes, in.options(), memory_format);
+  const at::Tensor out = empty_activation(out_sizes, in.scalar_type(), memory_format);
   const int64_t channels = memory_format == at::MemoryFormat::Contiguous ? 1 : in.size(1);
   const ImageSizes image = image_sizes(in.sizes(), spatial);
   const int64_t image_numel = image[0] * image[1] * image[2] * channels;
