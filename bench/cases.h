@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ struct Implementation {
 
   Work work = {};               ///< of a run; none: not said
   double bytes_per_weight = 4;  ///< 1 for int8
+
+  std::shared_ptr<torch::nn::Module> model = nullptr;  ///< whose layers `run` computes; null: not said
 
   /// Training: the peak of memory beyond that of octet_fp32, as a share of its activations; NaN: not known.
   double extra_memory = std::numeric_limits<double>::quiet_NaN();

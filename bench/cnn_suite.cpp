@@ -75,7 +75,7 @@ std::vector<Implementation> build(Net net, int64_t batch) {
       const torch::NoGradGuard no_grad;
       return Net(model)->forward(input);  // a holder that is const gives a module that is
     };
-    all.push_back({name, run, sqnr_db(reference, run()), saved_bytes(*model), work, bytes_per_weight});
+    all.push_back({name, run, sqnr_db(reference, run()), saved_bytes(*model), work, bytes_per_weight, model.ptr()});
   };
   add("octet_fp32", net, x, 4);
   add("octet_fp32_fused_cl", fused, x.contiguous(at::MemoryFormat::ChannelsLast), 4);

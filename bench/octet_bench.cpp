@@ -1,6 +1,7 @@
 // Measures Octet on whole networks: for people as a table, for a program that compares libraries as JSON.
 
 #include "cases.h"
+#include "layers.h"
 #include "machine_limits.h"
 #include "timing.h"
 
@@ -23,6 +24,7 @@ struct Request {
   std::string suite, case_name;
   int threads = 1;
   double budget_ms = 1000;
+  bool layers = false;
 };
 
 /// Keeps the networks of the last case, since the same is asked for again and again.
@@ -136,6 +138,12 @@ void print_table(const Request& request) {
     for (const Case& which : suite.cases) {
       const auto timings = runner.time(which, request.threads, request.budget_ms, /*rounds=*/5);
       print_rows(which, runner.implementations(), timings, limits);
+      for (const Implementation& implementation : runner.implementations()) {
+        if (!request.layers || !implementation.model || implementation.bytes_per_weight != 1) continue;
+        fmt::print("\n  layers of {} {}\n", which.name, implementation.name);
+        print_layers(implementation, request.budget_ms, limits);
+        fmt::print("\n");
+      }
     }
   }
 }
@@ -162,6 +170,9 @@ int main(int argc, char** argv) {
   app.add_flag("--limits", shows_limits, "measure what this machine can do at most, and nothing else")->excludes(serve);
   auto* const suite = app.add_option("--suite", request.suite, "the suite to run; all by default")->excludes(serve);
   auto* const only = app.add_option("--case", request.case_name, "one case of it, with results as JSON")->needs(suite);
+  app.add_flag("--layers", request.layers, "with the table, the time of each layer of the quantized networks (suite cnn)")
+      ->excludes(serve)
+      ->excludes(only);
   app.add_option("--threads", request.threads, "threads of a forward")->check(CLI::Range(1, 1024))->capture_default_str();
   app.add_option("--budget-ms", request.budget_ms, "time for each implementation")
       ->check(CLI::PositiveNumber)

@@ -210,4 +210,17 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
   return make_per_tensor_quantized(has_batch ? result : result.squeeze(0), output.scale, output.zero_point);
 }
 
+kernels::ConvolutionAlgorithm ConvPackedParams::algorithm(at::IntArrayRef input_sizes) const {
+  check(static_cast<int64_t>(input_sizes.size()) == options_.dimensions + 2,
+        "ConvPackedParams::algorithm: got an input of shape ", input_sizes, ", expected [batch, channels] and ",
+        options_.dimensions, " sizes");
+  kernels::ConvolutionInput input{.batch = input_sizes[0]};
+  for (int64_t i = 0; i < options_.dimensions; ++i) {
+    const int64_t padding =
+        options_.explicit_padding.empty() ? 0 : options_.explicit_padding[2 * i] + options_.explicit_padding[2 * i + 1];
+    input.size[input.size.size() - options_.dimensions + i] = input_sizes[2 + i] + padding;
+  }
+  return kernels::convolution_algorithm(input, packed_, !zero_point_.empty());
+}
+
 }  // namespace octet::nn::quantized

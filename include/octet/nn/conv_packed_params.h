@@ -1,6 +1,7 @@
 #pragma once
 
 #include <octet/kernels/convolution.h>
+#include <octet/kernels/convolution_algorithm.h>
 #include <octet/nn/implementation.h>
 #include <octet/nn/output_qparams.h>
 #include <octet/nn/weight_observer.h>
@@ -76,6 +77,10 @@ class ConvPackedParams {
   /// @throws Error, which names the module that runs, for other inputs, and for those that are smaller than the kernel
   at::Tensor apply(const at::Tensor& input, const OutputQParams& output, bool relu, const at::Tensor* residual = nullptr) const;
 
+  /// By which algorithm apply() computes inputs of that shape on the selected ISA.
+  /// @param input_sizes  [batch, in, sizes...]
+  kernels::ConvolutionAlgorithm algorithm(at::IntArrayRef input_sizes) const;
+
  private:
   ConvPackedParams(const QuantizedWeight& weight, const at::Tensor& bias, const ConvolutionOptions& options,
                    const std::string& where);
@@ -88,6 +93,13 @@ class ConvPackedParams {
   std::vector<float> scale_;         // [1] or [out]
   std::vector<int32_t> zero_point_;  // alike; empty when all are zero
   at::Tensor bias_;
+};
+
+/// What every statically quantized convolution is, whatever its class.
+class HasConvPackedParams {
+ public:
+  virtual ~HasConvPackedParams() = default;
+  virtual const ConvPackedParams& packed_params() const = 0;
 };
 
 }  // namespace octet::nn::quantized

@@ -20,7 +20,8 @@ namespace quantized {
 /// What all statically quantized convolutions have in common: int8 weights, quantized input, requantized output, channels last
 /// inside. `Float` is the torch class whose place `Self` takes, in one to three dimensions.
 template <class Self, class Float>
-class StaticConvolution : public ImplementationOf<Self, Implementation<nn::detail::ForwardSignatureOf<Float>>> {
+class StaticConvolution : public ImplementationOf<Self, Implementation<nn::detail::ForwardSignatureOf<Float>>>,
+                          public HasConvPackedParams {
  public:
   StaticConvolution(ConvPackedParams params, const OutputQParams& output) : params_(std::move(params)), output_(output) {}
 
@@ -66,6 +67,7 @@ class StaticConvolution : public ImplementationOf<Self, Implementation<nn::detai
   const at::Tensor& bias() const { return params_.bias(); }
   const OutputQParams& output() const { return output_; }
   const ConvolutionOptions& options() const { return params_.options(); }
+  const ConvPackedParams& packed_params() const override { return params_; }
 
  protected:
   ConvPackedParams params_;
