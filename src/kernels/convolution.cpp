@@ -35,22 +35,41 @@ void copy_bytes(uint8_t* to, const uint8_t* from, int64_t n) {
 /// Writes a group's channels of the taps of output pixels side by side, a row for each pixel; zero points for padding.
 class Gather {
  public:
+  /// Up to so many bytes may be written beyond a row.
+  static constexpr int64_t kSlack = 32;
+
   Gather(const ConvolutionCall& call, const Phase& phase)
       : call_(call), phase_(phase), width_(phase.axes[2]), width_size_(call.input.size[2]) {
     channels_ = call.geometry.in_channels;
     taken_ = channels_ / call.geometry.groups;
     if (taken_ == channels_ && width_.tap_spacing == 1) inside_ = width_.inside(width_size_);
+    const Spatial& size = call.input.size;
+    end_ = call.input.q + call.input.batch * size[0] * size[1] * size[2] * channels_;
   }
 
   /// Takes the next pixels of a row of outputs.
-  void operator()(Pixel pixel, int64_t pixels, int64_t group, Matrix<uint8_t> rows) const {
-    const int64_t bytes = width_.taps * taken_;
+  void operator()(const Pixel& pixel, int64_t pixels, int64_t group, Matrix<uint8_t> rows) const {
+    const int64_t bytes = width_.taps * taken_, first = pixel.at[2];
     if (bytes == 0) return;
+    const int64_t begin = std::clamp<int64_t>(inside_.begin - first, 0, pixels);
+    const int64_t end = std::clamp<int64_t>(inside_.end - first, begin, pixels);
+    if (bytes <= kSlack && gather_short(pixel, begin, end, rows)) {
+      gather(pixel, 0, begin, group, rows);
+      gather(pixel, end, pixels, group, rows);
+    } else {
+      gather(pixel, 0, pixels, group, rows);
+    }
+  }
+
+ private:
+  /// The pixels [begin, end) after that one.
+  void gather(const Pixel& pixel, int64_t begin, int64_t end, int64_t group, Matrix<uint8_t> rows) const {
+    const int64_t bytes = width_.taps * taken_;
     int64_t column = 0;
     for (int64_t d = 0; d < phase_.axes[0].taps; ++d) {
       for (int64_t h = 0; h < phase_.axes[1].taps; ++h, column += bytes) {
         const uint8_t* from = call_.input_row(phase_, pixel, d, h);
-        for (int64_t i = 0; i < pixels; ++i) {
+        for (int64_t i = begin; i < end; ++i) {
           uint8_t* to = rows.row(i) + column;
           const int64_t j = pixel.at[2] + i;
           if (!from) {
@@ -65,7 +84,25 @@ class Gather {
     }
   }
 
- private:
+  /// The same for pixels inside and few bytes in a row of taps, as the first layers of networks have: kSlack bytes are copied for
+  /// each, and what is too much is overwritten by the next row of taps.
+  /// @return whether no row of taps is in the padding, and so many bytes may be read of the input
+  bool gather_short(const Pixel& pixel, int64_t begin, int64_t end, Matrix<uint8_t> rows) const {
+    if (begin == end) return false;
+    const int64_t bytes = width_.taps * taken_, step = width_.input_step * channels_;
+    const int64_t first = width_.input(pixel.at[2] + begin, 0) * channels_, last = first + (end - 1 - begin) * step;
+    int64_t column = 0;
+    for (int64_t d = 0; d < phase_.axes[0].taps; ++d) {
+      for (int64_t h = 0; h < phase_.axes[1].taps; ++h, column += bytes) {
+        const uint8_t* from = call_.input_row(phase_, pixel, d, h);
+        if (!from || end_ - from < last + kSlack) return false;
+        from += first;
+        for (int64_t i = begin; i < end; ++i, from += step) std::memcpy(rows.row(i) + column, from, kSlack);
+      }
+    }
+    return true;
+  }
+
   void gather_taps(const uint8_t* from, int64_t j, uint8_t* to) const {
     const Range hits = width_.hits(j, width_size_);
     for (int64_t tap = 0; tap < width_.taps; ++tap, to += taken_) {
@@ -83,16 +120,21 @@ class Gather {
   int64_t width_size_;
   int64_t channels_, taken_;
   Range inside_{0, 0};  ///< the outputs of a row whose taps are in one piece
+  const uint8_t* end_;  ///< of the input
 };
 
 /// Rows of activations for some output pixels of a phase, and where their results go.
 class PixelBlock {
  public:
   PixelBlock(const ConvolutionCall& call, const Phase& phase, const Raster& raster)
-      : call_(call), raster_(raster), gather_(call, phase), depth_(phase.groups[0].k()), stride_(phase.groups[0].padded_k()) {
+      : call_(call),
+        raster_(raster),
+        gather_(call, phase),
+        depth_(phase.groups[0].k()),
+        stride_(phase.groups[0].row_stride() + Gather::kSlack) {
     const ConvolutionGeometry& g = call.geometry;
     in_place_ = g.taps() == 1 && g.stride == Spatial{1, 1, 1} && g.padding == Spatial{} && g.output_padding == Spatial{} &&
-                depth_ == stride_;
+                depth_ == phase.groups[0].padded_k();
     if (!in_place_) gathered_.resize(kRowBlock * stride_);
   }
 
@@ -215,10 +257,18 @@ void run(const ConvolutionInput& input, const PackedConvolution& weight, const W
   const ConvolutionAlgorithm algorithm = choose_algorithm(call.table, input, weight, call.columns.affine);
   for (const Phase& phase : weight.layout().phases) {
     switch (algorithm) {
-      case ConvolutionAlgorithm::gemm: run_gemm_phase(call, phase, parallel_for); break;
-      case ConvolutionAlgorithm::depthwise: run_depthwise_phase(call, phase, parallel_for); break;
-      case ConvolutionAlgorithm::winograd_2x2: run_winograd_phase(call, phase, 2, parallel_for); break;
-      case ConvolutionAlgorithm::winograd_4x4: run_winograd_phase(call, phase, 4, parallel_for); break;
+      case ConvolutionAlgorithm::gemm:
+        run_gemm_phase(call, phase, parallel_for);
+        break;
+      case ConvolutionAlgorithm::depthwise:
+        run_depthwise_phase(call, phase, parallel_for);
+        break;
+      case ConvolutionAlgorithm::winograd_2x2:
+        run_winograd_phase(call, phase, 2, parallel_for);
+        break;
+      case ConvolutionAlgorithm::winograd_4x4:
+        run_winograd_phase(call, phase, 4, parallel_for);
+        break;
     }
   }
 }
