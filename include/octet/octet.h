@@ -12,10 +12,10 @@
 #include <octet/models/mobilenet_v2.h>
 #include <octet/models/resnet.h>
 #include <octet/models/word_piece_tokenizer.h>
+#include <octet/nn/conv_add.h>
 #include <octet/nn/dynamic_linear.h>
 #include <octet/nn/dynamic_rnn.h>
 #include <octet/nn/dynamic_rnn_cells.h>
-#include <octet/nn/conv_add.h>
 #include <octet/nn/intrinsic_qat.h>
 #include <octet/nn/modules.h>
 #include <octet/nn/qat.h>
@@ -32,6 +32,7 @@
 #include <octet/observe/entropy_observer.h>
 #include <octet/observe/learnable_fake_quantize.h>
 #include <octet/observe/mse_observer.h>
+#include <octet/observe/per_group_min_max_observer.h>
 #include <octet/observe/percentile_observer.h>
 #include <octet/observe/qconfig_mapping.h>
 #include <octet/tensor/float_fallback.h>

@@ -14,7 +14,7 @@ namespace quantized::dynamic {
 
 std::shared_ptr<LinearImpl> LinearImpl::from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
                                                    const std::string& path) {
-  auto activation = LinearPackedParams::ActivationQParams::from(qconfig.activation, path);
+  auto activation = LinearPackedParams::ActivationQParams::from(qconfig, path);
   const TrainedParameters trained = trained_parameters(module, qconfig);
   auto params = LinearPackedParams::from_float(trained.weight, trained.bias, trained.observer, path + ": weight");
   return std::shared_ptr<LinearImpl>(new LinearImpl(std::move(params), activation));
@@ -60,7 +60,8 @@ std::shared_ptr<torch::nn::Module> LinearImpl::clone(const std::optional<torch::
 
 void LinearImpl::pretty_print(std::ostream& stream) const {
   stream << kind() << "(in_features=" << in_features() << ", out_features=" << out_features() << ", dtype=" << params_.dtype();
-  if (params_.dtype() == qint8) stream << ", qscheme=" << params_.qscheme();
+  if (info(params_.dtype()).is_quantized) stream << ", qscheme=" << params_.qscheme();
+  if (params_.group_size() > 0) stream << ", group_size=" << params_.group_size();
   if (activation_.per_row) stream << ", per_row=true";
   stream << ")";
 }

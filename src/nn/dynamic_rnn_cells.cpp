@@ -33,7 +33,7 @@ template <class Self, class SlotType>
 std::shared_ptr<Self> Cell<Self, SlotType>::from_float(const Float& module, const QConfig& qconfig, const std::string& path) {
   return std::shared_ptr<Self>(new Self(std::make_shared<RecurrentCell>(
       kind_of<Float>(has_relu(module)), CellParams::from_float(module.named_parameters(/*recurse=*/false), "", qconfig, path),
-      LinearPackedParams::ActivationQParams::from(qconfig.activation, path))));
+      LinearPackedParams::ActivationQParams::from(qconfig, path))));
 }
 
 template <class Self, class SlotType>

@@ -4,8 +4,8 @@
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 
-#include <ATen/ops/arange.h>
-#include <ATen/ops/constant_pad_nd.h>
+#include <nn/sub_byte_rows.h>
+
 #include <ATen/ops/isfinite.h>
 
 #include <algorithm>
@@ -18,26 +18,6 @@ namespace {
 constexpr std::array kTableTypes{quint8, quint4x2, quint2x4};
 
 bool is_table_type(DType dtype) { return std::ranges::find(kTableTypes, dtype) != kTableTypes.end(); }
-
-/// Where in a byte its integers begin.
-at::Tensor shifts(int bits) { return at::arange(0, 8, bits, at::kByte); }
-
-/// [rows, row_bytes] to [rows, n], one integer a byte.
-at::Tensor unpack(const at::Tensor& packed, int64_t n, int bits) {
-  if (bits == 8) return packed;
-  return packed.unsqueeze(-1).bitwise_right_shift(shifts(bits)).bitwise_and((1 << bits) - 1).flatten(1).slice(1, 0, n);
-}
-
-/// The inverse of unpack, with zeros in the bits that a row does not fill.
-at::Tensor pack(const at::Tensor& integers, int bits) {
-  if (bits == 8) return integers.contiguous();
-  const int64_t rows = integers.size(0), n = integers.size(1), integers_per_byte = 8 / bits;
-  const int64_t row_bytes = kernels::EmbeddingTable::row_bytes(n, bits);
-  return at::constant_pad_nd(integers, {0, row_bytes * integers_per_byte - n})
-      .reshape({rows, row_bytes, integers_per_byte})
-      .bitwise_left_shift(shifts(bits))
-      .sum(-1, /*keepdim=*/false, at::kByte);
-}
 
 }  // namespace
 
@@ -71,8 +51,9 @@ EmbeddingPackedParams EmbeddingPackedParams::from_float(const at::Tensor& weight
         ": a row's values lie so far apart that float32 cannot hold their range");
   const at::Tensor quantized = quantize_per_channel(values, qparams.scale, qparams.zero_point, 0, target.dtype);
   const int bits = info(target.dtype).bits;
-  const at::Tensor integers = unpack(octet::int_repr(quantized).reshape({1, -1}), values.numel(), bits).reshape(values.sizes());
-  return {pack(integers.clamp(target.quant_min, target.quant_max), bits), qparams.scale.to(at::kFloat).contiguous(),
+  const at::Tensor integers =
+      unpack_rows(octet::int_repr(quantized).reshape({1, -1}), values.numel(), bits).reshape(values.sizes());
+  return {pack_rows(integers.clamp(target.quant_min, target.quant_max), bits), qparams.scale.to(at::kFloat).contiguous(),
           qparams.zero_point.to(at::kFloat).contiguous(), values.size(1), target.dtype};
 }
 
@@ -104,7 +85,8 @@ int64_t EmbeddingPackedParams::weight_bytes() const {
 
 at::Tensor EmbeddingPackedParams::weight() const {
   const int bits = info(dtype_).bits;
-  const at::Tensor integers = bits == 8 ? packed_ : pack(unpack(packed_, embedding_dim_, bits).reshape({1, -1}), bits).flatten();
+  const at::Tensor integers =
+      bits == 8 ? packed_ : pack_rows(unpack_rows(packed_, embedding_dim_, bits).reshape({1, -1}), bits).flatten();
   return make_quantized(integers, Quantizer::per_channel(scale_, zero_point_, 0, dtype_),
                         at::IntArrayRef{num_embeddings(), embedding_dim_});
 }

@@ -1,4 +1,5 @@
 #include <octet/kernels/gemm.h>
+#include <octet/kernels/int4_gemm.h>
 #include <octet/kernels/quantize.h>
 #include <octet/nn/attributes.h>
 #include <octet/nn/linear_packed_params.h>
@@ -9,6 +10,7 @@
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 
+#include <nn/int4_weight.h>
 #include <nn/quantized_weight.h>
 #include <tensor/integers.h>
 
@@ -30,9 +32,19 @@ LinearPackedParams::ActivationQParams checked(const LinearPackedParams::Activati
   return qparams;
 }
 
+/// Widened to hold zero. @param row  -1: of the whole input. @throws Error unless the values were finite
+kernels::MinMax checked_range(const kernels::MinMax& range, int64_t row) {
+  // An empty range (no input features) quantizes nothing; any qparams do.
+  const float min = std::min(range.min, 0.0f), max = std::max(range.max, 0.0f);
+  if (!range.has_nan && std::isfinite(min) && std::isfinite(max)) [[likely]]
+    return {min, max, false};
+  fail(ModulePathScope::current(), ": the input ", row >= 0 ? c10::str("(row ", row, ") ") : "",
+       "holds NaN or infinite values, which have no place on an integer scale; look for the layer before it that made them");
+}
+
 }  // namespace
 
-LinearPackedParams::LinearPackedParams(std::variant<Int8Weight, HalfWeight> weight, const at::Tensor& bias)
+LinearPackedParams::LinearPackedParams(Weight weight, const at::Tensor& bias)
     : weight_(std::move(weight)), bias_(float_bias(bias)) {}
 
 LinearPackedParams LinearPackedParams::from_float(const at::Tensor& weight, const at::Tensor& bias,
@@ -45,8 +57,9 @@ LinearPackedParams LinearPackedParams::from_float(const at::Tensor& weight, cons
     const at::Tensor values = weight.detach().to(at::kFloat).contiguous();
     return {HalfWeight{at::clamp(values, -kHalfMax, kHalfMax).to(at::kHalf)}, bias};
   }
+  if (observer.target().group_size > 0) return {quantize_int4_weight(weight, observer, where), bias};
   check(!observer || observer.dtype() == qint8, where, ": got a weight observer of dtype ", observer.dtype(),
-        ", expected qint8 or float16");
+        ", expected qint8 or float16, or groups in quint4x2 as int4_weight_only_qconfig() has them");
   return from_integers(quantize_weight(weight, observer, where), bias, where);
 }
 
@@ -66,44 +79,56 @@ LinearPackedParams LinearPackedParams::from_state_dict(const StateDict& state, c
                                                        const std::string& bias_name, const std::string& where) {
   const at::Tensor* const weight = state.find(weight_name);
   check(weight != nullptr, where, ": the tensor \"", weight_name, "\" is missing");
-  check(weight->dim() == 2 && (weight->scalar_type() == at::kChar || weight->scalar_type() == at::kHalf), where, ": \"",
-        weight_name, "\" is a ", weight->scalar_type(), " tensor of shape ", weight->sizes(),
-        ", expected int8 or half and two dimensions");
+  const at::ScalarType dtype = weight->scalar_type();
+  check(weight->dim() == 2 && (dtype == at::kChar || dtype == at::kHalf || dtype == at::kByte), where, ": \"", weight_name,
+        "\" is a ", dtype, " tensor of shape ", weight->sizes(),
+        ", expected int8 or half, or uint8 with 4-bit integers, and two dimensions");
   const int64_t channels = weight->size(0);
   const at::Tensor bias = bias_from(state, bias_name, channels, where);
-  if (weight->scalar_type() == at::kHalf) return {HalfWeight{weight->contiguous()}, bias};
+  if (dtype == at::kHalf) return {HalfWeight{weight->contiguous()}, bias};
+  if (dtype == at::kByte) return {int4_weight_from(state, weight_name, where), bias};
   return from_integers(quantized_weight_from(*weight, channels, state, weight_name, where), bias, where);
 }
 
 int64_t LinearPackedParams::in_features() const {
-  const auto* const int8 = std::get_if<Int8Weight>(&weight_);
-  return int8 ? int8->packed.k() : std::get<HalfWeight>(weight_).values.size(1);
+  return std::visit([](const auto& weight) { return weight.k(); }, weight_);
 }
 
 int64_t LinearPackedParams::out_features() const {
-  const auto* const int8 = std::get_if<Int8Weight>(&weight_);
-  return int8 ? int8->packed.n() : std::get<HalfWeight>(weight_).values.size(0);
+  return std::visit([](const auto& weight) { return weight.n(); }, weight_);
 }
 
-DType LinearPackedParams::dtype() const { return std::holds_alternative<Int8Weight>(weight_) ? qint8 : float16; }
+DType LinearPackedParams::dtype() const {
+  if (std::holds_alternative<HalfWeight>(weight_)) return float16;
+  return std::holds_alternative<Int8Weight>(weight_) ? qint8 : quint4x2;
+}
 
 QScheme LinearPackedParams::qscheme() const {
+  if (const auto* const int4 = std::get_if<kernels::PackedInt4Weight>(&weight_)) {
+    return int4->symmetric() ? per_channel_symmetric : per_channel_affine;
+  }
   const auto* const int8 = std::get_if<Int8Weight>(&weight_);
   const bool symmetric = !int8 || int8->zero_point.empty();
   if (!int8 || int8->scale.size() == 1) return symmetric ? per_tensor_symmetric : per_tensor_affine;
   return symmetric ? per_channel_symmetric : per_channel_affine;
 }
 
+int64_t LinearPackedParams::group_size() const {
+  const auto* const int4 = std::get_if<kernels::PackedInt4Weight>(&weight_);
+  return int4 ? int4->group_size() : 0;
+}
+
+int64_t LinearPackedParams::Int8Weight::bytes() const {
+  return packed.bytes() + static_cast<int64_t>(scale.size() * sizeof(float) + zero_point.size() * sizeof(int32_t));
+}
+
 int64_t LinearPackedParams::weight_bytes() const {
   const int64_t bias_bytes = bias_.defined() ? static_cast<int64_t>(bias_.nbytes()) : 0;
-  if (const auto* const int8 = std::get_if<Int8Weight>(&weight_)) {
-    return int8->packed.bytes() + static_cast<int64_t>(int8->scale.size() * sizeof(float)) +
-           static_cast<int64_t>(int8->zero_point.size() * sizeof(int32_t)) + bias_bytes;
-  }
-  return static_cast<int64_t>(std::get<HalfWeight>(weight_).values.nbytes()) + bias_bytes;
+  return std::visit([](const auto& weight) { return weight.bytes(); }, weight_) + bias_bytes;
 }
 
 at::Tensor LinearPackedParams::weight() const {
+  if (const auto* const int4 = std::get_if<kernels::PackedInt4Weight>(&weight_)) return dequantize(*int4);
   StateDict state;
   append_to(state, "weight", "bias");
   if (dtype() == float16) return state["weight"];
@@ -118,16 +143,21 @@ void LinearPackedParams::append_to(StateDict& state, const std::string& weight_n
     int8->packed.unpack(integers.data_ptr<int8_t>());
     state.insert(weight_name, std::move(integers));
     append_qparams(state, weight_name, int8->scale, int8->zero_point);
+  } else if (const auto* const int4 = std::get_if<kernels::PackedInt4Weight>(&weight_)) {
+    append_int4_weight(state, weight_name, *int4);
   } else {
     state.insert(weight_name, at::Tensor(std::get<HalfWeight>(weight_).values));
   }
   if (bias_.defined()) state.insert(bias_name, at::Tensor(bias_));
 }
 
-LinearPackedParams::ActivationQParams LinearPackedParams::ActivationQParams::from(const ObserverFactory& activation,
+LinearPackedParams::ActivationQParams LinearPackedParams::ActivationQParams::from(const QConfig& qconfig,
                                                                                   const std::string& where) {
-  if (!activation || !info(activation.dtype()).is_quantized) return {};
-  const QuantizationTarget& target = activation.target();
+  const QuantizationTarget& target = qconfig.activation.target();
+  if (!info(target.dtype).is_quantized) return {};
+  check(qconfig.weight.target().group_size == 0, where, ": got an activation observer of dtype ", target.dtype,
+        " beside a weight in groups, whose activations stay floats; use default_placeholder_observer, as "
+        "int4_weight_only_qconfig() does");
   check(target.dtype == quint8, where, ": got an activation observer of dtype ", target.dtype,
         ", expected quint8, as default_dynamic_quant_observer has it");
   return checked({target.per_row, target.quant_min, target.quant_max}, where);
@@ -162,6 +192,13 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
     kernels::half_gemm({x, k}, rows, {bits, k}, n, k, epilogue, {out, n}, parallel_for);
     return;
   }
+  if (const auto* const int4 = std::get_if<kernels::PackedInt4Weight>(&weight_)) {
+    scratch.ranges.resize(rows);
+    kernels::min_max_rows({x, k}, rows, k, scratch.ranges.data(), parallel_for);
+    for (int64_t i = 0; i < rows; ++i) scratch.ranges[i] = checked_range(scratch.ranges[i], i);
+    kernels::int4_gemm({x, k}, scratch.ranges.data(), rows, *int4, epilogue, {out, n}, parallel_for);
+    return;
+  }
   const auto& int8 = std::get<Int8Weight>(weight_);
   const int64_t ranges = activation.per_row ? rows : 1, stride = int8.packed.row_stride();
   const bool wants_row_sums = !int8.zero_point.empty();
@@ -179,13 +216,7 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
     scratch.ranges[0] = kernels::min_max(x, rows * k, parallel_for);
   }
   for (int64_t i = 0; i < ranges; ++i) {
-    const kernels::MinMax& range = scratch.ranges[i];
-    // An empty range (no input features) quantizes nothing; any qparams do.
-    const float min = std::min(range.min, 0.0f), max = std::max(range.max, 0.0f);
-    check(!range.has_nan && std::isfinite(min) && std::isfinite(max), ModulePathScope::current(), ": the input ",
-          activation.per_row ? c10::str("(row ", i, ") ") : "",
-          "holds NaN or infinite values, which have no place on an integer ",
-          "scale; look for the layer before it that made them");
+    const auto [min, max, has_nan] = checked_range(scratch.ranges[i], activation.per_row ? i : -1);
     const TensorQParams qparams = choose_dynamic_qparams(min, max, activation.quant_min, activation.quant_max);
     scratch.scale[i] = static_cast<float>(qparams.scale);
     scratch.zero_point[i] = static_cast<int32_t>(qparams.zero_point);

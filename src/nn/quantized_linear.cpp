@@ -13,7 +13,7 @@ namespace {
 
 LinearPackedParams checked(LinearPackedParams params, const std::string& path) {
   check(params.dtype() == qint8, path, ": got weights of dtype ", params.dtype(),
-        ", but a statically quantized Linear has qint8 ones; float16 is for quantize_dynamic()");
+        ", but a statically quantized Linear has qint8 ones; float16 and quint4x2 are for quantize_dynamic()");
   return params;
 }
 

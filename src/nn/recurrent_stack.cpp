@@ -164,7 +164,7 @@ RecurrentStack RecurrentStack::from_float(const CellKind& kind, const RecurrentO
                                           const QConfig& qconfig, const std::string& path) {
   RecurrentStack stack(kind, options);
   stack.add_cells([&](const std::string& suffix) { return CellParams::from_float(parameters, suffix, qconfig, path); },
-                  LinearPackedParams::ActivationQParams::from(qconfig.activation, path), path);
+                  LinearPackedParams::ActivationQParams::from(qconfig, path), path);
   return stack;
 }
 

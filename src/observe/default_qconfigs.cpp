@@ -32,6 +32,15 @@ const Backend& backend_named(std::string_view function, std::string_view name) {
 
 }  // namespace
 
+QConfig int4_weight_only_qconfig(int64_t group_size, QScheme qscheme) {
+  check(group_size == 32 || group_size == 64 || group_size == 128, "int4_weight_only_qconfig: group_size is ", group_size,
+        ", expected 32, 64 or 128");
+  check(qscheme == per_channel_affine || qscheme == per_channel_symmetric, "int4_weight_only_qconfig: qscheme is ", qscheme,
+        ", expected per_channel_affine or per_channel_symmetric, each of a group");
+  return {default_placeholder_observer,
+          PerGroupMinMaxObserver::with_args(PerGroupMinMaxObserverOptions().qscheme(qscheme).group_size(group_size))};
+}
+
 QConfig get_default_qconfig(std::string_view backend, int version) {
   const auto& [_, reduce_range, per_channel] = backend_named("get_default_qconfig", backend);
   check(version == 0, "get_default_qconfig: there is no version ", version, "; known is 0");

@@ -22,6 +22,8 @@ namespace {
 const QuantizationTarget& checked_target(const std::string& class_name, const ObserverFactory& observer) {
   check(observer && info(observer.dtype()).is_quantized, class_name, ": its observer is ", observer.describe(),
         ", expected one that computes qparams, such as MovingAverageMinMaxObserver");
+  check(observer.target().group_size == 0, class_name, ": its observer is ", observer.describe(),
+        ", but fake quantization knows no groups; train with one scale for each channel");
   return observer.target();
 }
 

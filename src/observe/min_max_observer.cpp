@@ -1,6 +1,7 @@
 #include <octet/observe/min_max_observer.h>
 
 #include <observe/arguments.h>
+#include <observe/group_rows.h>
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/tensor.h>
@@ -11,8 +12,10 @@
 namespace octet {
 
 MinMaxObserverBase::MinMaxObserverBase(const std::string& class_name, const UniformQuantizationSettings& settings,
-                                       Granularity granularity, int64_t ch_axis, std::optional<double> averaging_constant)
-    : UniformQuantizationObserverBase(class_name, settings, granularity, ch_axis), averaging_constant_(averaging_constant) {
+                                       Granularity granularity, int64_t ch_axis, std::optional<double> averaging_constant,
+                                       int64_t group_size)
+    : UniformQuantizationObserverBase(class_name, settings, granularity, ch_axis, group_size),
+      averaging_constant_(averaging_constant) {
   if (averaging_constant) {
     check(0 <= *averaging_constant && *averaging_constant <= 1, class_name, ": averaging_constant is ", *averaging_constant,
           ", expected 0 to 1");
@@ -25,6 +28,12 @@ MinMaxObserverBase::MinMaxObserverBase(const std::string& class_name, const Unif
 }
 
 at::Tensor MinMaxObserverBase::channels_as_rows(const at::Tensor& x) const {
+  if (target().group_size > 0) {
+    at::Tensor rows = groups_as_rows(x, target().group_size);
+    check(min_val_.numel() == 0 || min_val_.numel() == rows.size(0), name(), ": the input of sizes ", x.sizes(), " has ",
+          rows.size(0), " groups of ", target().group_size, ", earlier ones had ", min_val_.numel());
+    return rows;
+  }
   const int64_t axis = ch_axis() < 0 ? ch_axis() + x.dim() : ch_axis();
   check(0 <= axis && axis < x.dim(), name(), ": ch_axis ", ch_axis(), " is no dimension of an input of sizes ", x.sizes());
   const int64_t channels = x.size(axis);

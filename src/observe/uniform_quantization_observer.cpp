@@ -84,7 +84,7 @@ void check_settings(const std::string& name, const UniformQuantizationSettings& 
 }
 
 QuantizationTarget target_for(const std::string& name, const UniformQuantizationSettings& settings, Granularity granularity,
-                              int64_t ch_axis) {
+                              int64_t ch_axis, int64_t group_size) {
   check_settings(name, settings, granularity);
   const DType dtype = settings.dtype;
   const bool halve = settings.reduce_range && (settings.quant_min || dtype == qint8 || dtype == quint8);
@@ -96,7 +96,8 @@ QuantizationTarget target_for(const std::string& name, const UniformQuantization
           .quant_max = halve ? halved(quant_max) : quant_max,
           .is_dynamic = settings.is_dynamic,
           .per_row = false,
-          .ch_axis = ch_axis};
+          .ch_axis = ch_axis,
+          .group_size = group_size};
 }
 
 }  // namespace
@@ -114,8 +115,8 @@ Arguments UniformQuantizationSettings::arguments() const {
 
 UniformQuantizationObserverBase::UniformQuantizationObserverBase(const std::string& class_name,
                                                                  const UniformQuantizationSettings& settings,
-                                                                 Granularity granularity, int64_t ch_axis)
-    : ObserverBase(class_name, target_for(class_name, settings, granularity, ch_axis)), settings_(settings) {
+                                                                 Granularity granularity, int64_t ch_axis, int64_t group_size)
+    : ObserverBase(class_name, target_for(class_name, settings, granularity, ch_axis, group_size)), settings_(settings) {
   const std::vector<int64_t> sizes(granularity == Granularity::per_channel ? 1 : 0, 0);
   eps_ = register_buffer("eps", at::full({1}, settings.eps, at::kFloat));
   min_val_ = register_buffer("min_val", at::full(sizes, kInfinity, at::kFloat));

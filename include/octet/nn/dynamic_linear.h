@@ -10,11 +10,12 @@
 namespace octet::nn {
 namespace quantized::dynamic {
 
-/// Linear with qint8 or float16 weights and float activations, which are quantized anew with each call:
+/// Linear with qint8, float16 or (in groups) 4-bit weights and float activations, which are quantized anew with each call:
 /// torch.ao.nn.quantized.dynamic.Linear. The result never requires grad.
 class LinearImpl : public nn::LinearImpl::Implementation {
  public:
-  /// @param qconfig  its weight observer chooses qint8 or float16, its activation observer the range and whether per row
+  /// @param qconfig  its weight observer chooses qint8, float16 or 4 bits in groups (int4_weight_only_qconfig()), its activation
+  ///                 observer the range and whether per row
   /// @param path     of the module, for error messages
   /// @throws Error as LinearPackedParams::from_float
   static std::shared_ptr<LinearImpl> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
@@ -34,7 +35,7 @@ class LinearImpl : public nn::LinearImpl::Implementation {
   std::shared_ptr<torch::nn::Module> clone(const std::optional<torch::Device>& device = std::nullopt) const override;
   void pretty_print(std::ostream& stream) const override;
 
-  /// The weight: a quantized tensor (qint8) or halves; unpacked anew with each call.
+  /// LinearPackedParams::weight.
   at::Tensor weight() const { return params_.weight(); }
   /// float32, or undefined.
   const at::Tensor& bias() const { return params_.bias(); }

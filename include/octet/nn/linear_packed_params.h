@@ -2,6 +2,7 @@
 
 #include <octet/kernels/gemm.h>
 #include <octet/kernels/half.h>
+#include <octet/kernels/packed_int4_weight.h>
 #include <octet/kernels/packed_weight.h>
 #include <octet/nn/implementation.h>
 #include <octet/nn/output_qparams.h>
@@ -24,8 +25,8 @@ namespace octet::nn::quantized {
 /// any number of threads may use it at once.
 class LinearPackedParams {
  public:
-  /// Quantizes a float weight as its observer asks: qint8, per tensor or per channel (axis 0), or float16,
-  /// whose values beyond ±65504 are clamped, as torch.ao does.
+  /// Quantizes a float weight as its observer asks: qint8, per tensor or per channel (axis 0); quint4x2 in groups of 32, 64 or
+  /// 128 inputs, as PerGroupMinMaxObserver cuts them; or float16, whose values beyond ±65504 are clamped, as torch.ao does.
   /// @param weight  [out_features, in_features], floating
   /// @param bias    [out_features], or undefined
   /// @param where   what error messages call the weight: "encoder.fc: weight"
@@ -39,16 +40,21 @@ class LinearPackedParams {
 
   int64_t in_features() const;
   int64_t out_features() const;
-  DType dtype() const;      ///< qint8 or float16
-  QScheme qscheme() const;  ///< of the qint8 weight
+  DType dtype() const;      ///< qint8, quint4x2 or float16
+  QScheme qscheme() const;  ///< of the integers; in groups per_channel_affine, or _symmetric where all zero points are 8
+  /// How many inputs share a scale, 0 if it has no groups. Where one group holds all inputs, the smallest size that does.
+  int64_t group_size() const;
   int64_t weight_bytes() const;
 
-  /// The weight: a quantized tensor, or halves. Unpacked anew with each call.
+  /// The weight: a quantized tensor (qint8), halves, or the floats that the integers of a weight in groups stand for, as no
+  /// quantized tensor has groups. Unpacked anew with each call.
   at::Tensor weight() const;
   const at::Tensor& bias() const { return bias_; }  ///< float32, or undefined
 
   /// Adds `<weight_name>` (int8 or half), for qint8 `<weight_name>_scale` (float32, [1] or [out_features]) and
-  /// `<weight_name>_zero_point` (int32, alike), and `<bias_name>` if there is a bias.
+  /// `<weight_name>_zero_point` (int32, alike), and `<bias_name>` if there is a bias. Of 4-bit integers two share a byte of
+  /// `<weight_name>` (uint8), the first in its low bits; `<weight_name>_scale` and `<weight_name>_zero_point` (uint8) are
+  /// [out_features, groups], and `<weight_name>_shape` (int64, [2]) says how many integers there are.
   void append_to(StateDict& state, const std::string& weight_name, const std::string& bias_name) const;
 
   /// How the activations are quantized, anew for every call.
@@ -57,8 +63,9 @@ class LinearPackedParams {
     int64_t quant_min = 0;
     int64_t quant_max = 255;
 
-    /// What the activation observer of a qconfig asks for. @throws Error for a dtype other than quint8 and a range beyond it
-    static ActivationQParams from(const ObserverFactory& activation, const std::string& where);
+    /// What the activation observer of a qconfig asks for.
+    /// @throws Error for a dtype other than quint8 and a range beyond it, and for any beside a weight in groups
+    static ActivationQParams from(const QConfig& qconfig, const std::string& where);
 
     /// To and from the attributes `per_row`, `quant_min` and `quant_max` of a module. @throws Error as nn::attribute
     void append_to(Attributes& attributes) const;
@@ -76,7 +83,8 @@ class LinearPackedParams {
   };
 
   /// `out = x Wᵀ + b`, and relu if asked for. qint8: quantizes the rows (scale and zero point by choose_dynamic_qparams),
-  /// sums exactly in int32, and leaves through the one float formula of docs/arithmetic.md.
+  /// sums exactly in int32, and leaves through the one float formula of docs/arithmetic.md. quint4x2: the same, but each row in
+  /// 16 bits, whatever `activation` says, and each group's sum exact.
   /// @param x    [rows][in_features], contiguous
   /// @param out  [rows][out_features], contiguous
   /// @throws Error for NaN and infinities in x; they have no place on an integer scale
@@ -94,15 +102,24 @@ class LinearPackedParams {
 
  private:
   struct Int8Weight {
+    int64_t n() const { return packed.n(); }
+    int64_t k() const { return packed.k(); }
+    int64_t bytes() const;
+
     kernels::PackedWeight packed;
     std::vector<float> scale;         // [1] or [out_features]
     std::vector<int32_t> zero_point;  // alike; empty when all are zero
   };
   struct HalfWeight {
+    int64_t n() const { return values.size(0); }
+    int64_t k() const { return values.size(1); }
+    int64_t bytes() const { return static_cast<int64_t>(values.nbytes()); }
+
     at::Tensor values;  // [out_features, in_features], half, contiguous
   };
+  using Weight = std::variant<Int8Weight, HalfWeight, kernels::PackedInt4Weight>;
 
-  LinearPackedParams(std::variant<Int8Weight, HalfWeight> weight, const at::Tensor& bias);
+  LinearPackedParams(Weight weight, const at::Tensor& bias);
   static LinearPackedParams from_integers(const QuantizedWeight& weight, const at::Tensor& bias, const std::string& where);
   const float* bias_data() const;
   kernels::WeightQParams qparams() const;
@@ -110,7 +127,7 @@ class LinearPackedParams {
   /// Calls `run` with the rows of a quantized input, as the kernels take them.
   void with_quantized_rows(const at::Tensor& input, const std::function<void(const kernels::QuantizedActivations&)>& run) const;
 
-  std::variant<Int8Weight, HalfWeight> weight_;
+  Weight weight_;
   at::Tensor bias_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <octet/observe/default_fake_quantize.h>
 #include <octet/observe/default_observers.h>
+#include <octet/observe/per_group_min_max_observer.h>
 #include <octet/observe/qconfig.h>
 
 #include <string_view>
@@ -37,6 +38,14 @@ inline const QConfig float16_static_qconfig{PlaceholderObserver::with_args(Place
 inline const QConfig float_qparams_weight_only_qconfig{default_placeholder_observer, default_float_qparams_observer};
 inline const QConfig float_qparams_weight_only_qconfig_4bit{default_placeholder_observer, default_float_qparams_observer_4bit};
 inline const QConfig float_qparams_weight_only_qconfig_2bit{default_placeholder_observer, default_float_qparams_observer_2bit};
+
+/// Not in torch.ao: Linear, LinearReLU and recurrent modules with weights of 4 bits, in groups along the inputs that have a scale
+/// each; activations stay floats. torchao's Int4WeightOnlyConfig. For modules that take longer to read their weights than to
+/// multiply: batches of a few rows.
+/// @param group_size  32, 64 or 128. Where it does not divide the number of inputs, the last group is shorter
+/// @param qscheme     per_channel_affine: a zero point for each group as well; per_channel_symmetric: none
+/// @throws Error for other values
+QConfig int4_weight_only_qconfig(int64_t group_size = 128, QScheme qscheme = per_channel_affine);
 
 /// Quantization-aware training; v2 with fused fake quantizers.
 inline const QConfig default_qat_qconfig{default_fake_quant, default_weight_fake_quant};

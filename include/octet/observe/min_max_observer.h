@@ -23,8 +23,9 @@ class MinMaxObserverBase : public UniformQuantizationObserverBase {
   std::optional<double> averaging_constant() const { return averaging_constant_; }
 
  protected:
+  /// @param group_size  where it is not 0, the channels are groups of so many elements of the last dimension
   MinMaxObserverBase(const std::string& class_name, const UniformQuantizationSettings& settings, Granularity granularity,
-                     int64_t ch_axis, std::optional<double> averaging_constant);
+                     int64_t ch_axis, std::optional<double> averaging_constant, int64_t group_size = 0);
 
  private:
   at::Tensor channels_as_rows(const at::Tensor& x) const;

@@ -27,6 +27,7 @@ struct QuantizationTarget {
   bool is_dynamic = false;  ///< qparams are computed anew for every input when the converted model runs
   bool per_row = false;     ///< with is_dynamic: one scale and zero point for each row (all dimensions but the last)
   int64_t ch_axis = -1;     ///< the channel axis of the per-channel schemes; -1 where there is none
+  int64_t group_size = 0;   ///< of the per-channel schemes in groups: so many elements of the last dimension share a scale
 };
 
 /// The arguments of a constructor call in their printed form, in order: {{"dtype", "qint8"}, {"bins", "2048"}}.

@@ -97,7 +97,7 @@ class UniformQuantizationObserverBase : public ObserverBase {
  protected:
   /// @throws Error for settings that contradict each other or the granularity
   UniformQuantizationObserverBase(const std::string& class_name, const UniformQuantizationSettings& settings,
-                                  Granularity granularity, int64_t ch_axis = -1);
+                                  Granularity granularity, int64_t ch_axis = -1, int64_t group_size = 0);
 
   struct Range {
     at::Tensor min;
