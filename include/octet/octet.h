@@ -28,6 +28,7 @@
 #include <octet/nn/quantized_linear.h>
 #include <octet/nn/quantized_lstm.h>
 #include <octet/nn/quantized_multihead_attention.h>
+#include <octet/nn/transformer.h>
 #include <octet/observe/default_qconfigs.h>
 #include <octet/observe/entropy_observer.h>
 #include <octet/observe/learnable_fake_quantize.h>
@@ -40,6 +41,7 @@
 #include <octet/tensor/lookup_table.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
+#include <octet/tensor/transformer.h>
 #include <octet/workflow/adaround.h>
 #include <octet/workflow/add_quant_dequant.h>
 #include <octet/workflow/bias_correction.h>

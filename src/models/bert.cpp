@@ -112,6 +112,7 @@ void BertSelfAttentionImpl::reset() {
 
 at::Tensor BertSelfAttentionImpl::forward(const at::Tensor& hidden_states, const at::Tensor& attention_bias) {
   const auto by_head = [&](const at::Tensor& x) { return x.unflatten(-1, {options.num_attention_heads(), -1}).transpose(1, 2); };
+  const nn::SharedInput shared(hidden_states);
   const at::Tensor context = octet::scaled_dot_product_attention(
       by_head(query->forward(hidden_states)), by_head(key->forward(hidden_states)), by_head(value->forward(hidden_states)),
       attention_bias.defined() ? std::optional(attention_bias) : std::nullopt);

@@ -1,6 +1,7 @@
 #include <octet/nn/attributes.h>
 #include <octet/nn/dynamic_linear.h>
 #include <octet/nn/trained_parameters.h>
+#include <octet/nn/transformer.h>
 #include <octet/tensor/module_path.h>
 
 #include <nn/activation_checks.h>
@@ -36,7 +37,8 @@ at::Tensor LinearImpl::apply(const at::Tensor& input, bool relu) const {
   sizes.back() = out_features();
   at::Tensor out = at::empty(sizes, x.options());
   const int64_t rows = c10::multiply_integers(sizes.begin(), sizes.end() - 1);
-  params_.apply(x.const_data_ptr<float>(), rows, activation_, relu, out.data_ptr<float>());
+  LinearPackedParams::Scratch own, *const shared = SharedInput::find(input);
+  params_.apply(x.const_data_ptr<float>(), rows, activation_, relu, out.data_ptr<float>(), shared ? *shared : own);
   return out;
 }
 

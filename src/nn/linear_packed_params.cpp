@@ -199,13 +199,25 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
     kernels::int4_gemm({x, k}, scratch.ranges.data(), rows, *int4, epilogue, {out, n}, parallel_for);
     return;
   }
+  if (!scratch.keeps_rows || scratch.quantized_by != activation) quantize(x, rows, activation, scratch);
   const auto& int8 = std::get<Int8Weight>(weight_);
-  const int64_t ranges = activation.per_row ? rows : 1, stride = int8.packed.row_stride();
-  const bool wants_row_sums = !int8.zero_point.empty();
+  kernels::gemm({{scratch.quantized.const_data_ptr<uint8_t>(), int8.packed.row_stride()},
+                 rows,
+                 scratch.scale.data(),
+                 scratch.zero_point.data(),
+                 activation.per_row,
+                 scratch.row_sums.data()},
+                int8.packed, qparams(), epilogue, {out, n}, parallel_for);
+}
+
+void LinearPackedParams::quantize(const float* x, int64_t rows, const ActivationQParams& activation, Scratch& scratch) const {
+  const int64_t k = in_features(), ranges = activation.per_row ? rows : 1;
+  const int64_t stride = std::get<Int8Weight>(weight_).packed.row_stride();
+  scratch.quantized_by.reset();
   scratch.ranges.resize(ranges);
   scratch.scale.resize(ranges);
   scratch.zero_point.resize(ranges);
-  scratch.row_sums.resize(wants_row_sums ? rows : 0);
+  scratch.row_sums.resize(rows);
   if (!scratch.quantized.defined() || scratch.quantized.numel() < rows * stride) {
     scratch.quantized = at::empty({rows * stride}, at::kByte);
   }
@@ -222,16 +234,11 @@ void LinearPackedParams::apply(const float* x, int64_t rows, const ActivationQPa
     scratch.zero_point[i] = static_cast<int32_t>(qparams.zero_point);
   }
 
-  const float* const scale = scratch.scale.data();
-  const int32_t* const zero_point = scratch.zero_point.data();
-  int32_t* const row_sums = wants_row_sums ? scratch.row_sums.data() : nullptr;
-  const kernels::Matrix<uint8_t> q{scratch.quantized.data_ptr<uint8_t>(), stride};
   kernels::quantize_rows({x, k}, rows, k,
-                         {scale, zero_point, activation.per_row, static_cast<int32_t>(activation.quant_min),
-                          static_cast<int32_t>(activation.quant_max)},
-                         q, row_sums, parallel_for);
-  kernels::gemm({{q.data, stride}, rows, scale, zero_point, activation.per_row, row_sums}, int8.packed, qparams(), epilogue,
-                {out, n}, parallel_for);
+                         {scratch.scale.data(), scratch.zero_point.data(), activation.per_row,
+                          static_cast<int32_t>(activation.quant_min), static_cast<int32_t>(activation.quant_max)},
+                         {scratch.quantized.data_ptr<uint8_t>(), stride}, scratch.row_sums.data(), parallel_for);
+  scratch.quantized_by = activation;
 }
 
 at::Tensor LinearPackedParams::apply(const at::Tensor& input, const OutputQParams& output, bool relu) const {

@@ -63,6 +63,8 @@ class LinearPackedParams {
     int64_t quant_min = 0;
     int64_t quant_max = 255;
 
+    bool operator==(const ActivationQParams&) const = default;
+
     /// What the activation observer of a qconfig asks for.
     /// @throws Error for a dtype other than quint8 and a range beyond it, and for any beside a weight in groups
     static ActivationQParams from(const QConfig& qconfig, const std::string& where);
@@ -75,11 +77,18 @@ class LinearPackedParams {
   /// Memory for what apply() computes on the way. To be kept where it is called again and again, as at each step of a recurrent
   /// network, which then allocates nothing. Not for several threads at once.
   class Scratch {
+   public:
+    /// From now on all calls get the same rows, x: calls that quantize them alike share the integers.
+    void keep_rows() { keeps_rows = true; }
+
+   private:
     friend LinearPackedParams;
     std::vector<kernels::MinMax> ranges;
     std::vector<float> scale;
     std::vector<int32_t> zero_point, row_sums;
     at::Tensor quantized;
+    bool keeps_rows = false;
+    std::optional<ActivationQParams> quantized_by;  // what is in `quantized`
   };
 
   /// `out = x Wᵀ + b`, and relu if asked for. qint8: quantizes the rows (scale and zero point by choose_dynamic_qparams),
@@ -122,6 +131,8 @@ class LinearPackedParams {
   LinearPackedParams(Weight weight, const at::Tensor& bias);
   static LinearPackedParams from_integers(const QuantizedWeight& weight, const at::Tensor& bias, const std::string& where);
   const float* bias_data() const;
+  /// Quantizes rows for the product with this int8 weight, or any of as many in_features.
+  void quantize(const float* x, int64_t rows, const ActivationQParams& activation, Scratch& scratch) const;
   kernels::WeightQParams qparams() const;
 
   /// Calls `run` with the rows of a quantized input, as the kernels take them.
