@@ -71,6 +71,8 @@ Report add_quant_dequant(torch::nn::Module& model, const QConfigMapping& qconfig
       add(ModuleStatus::not_swappable, how_to_make_swappable(site));
     } else if (!is_wrappable(site)) {
       add(ModuleStatus::kept, "takes no single tensor to be quantized");
+    } else if (is_weight_only(site, *match.qconfig)) {
+      add(ModuleStatus::kept, "needs no stubs: with weights in groups it takes and returns floats");
     } else if (site.module().named_children().contains(kQuant)) {
       add(ModuleStatus::kept, "has its stubs already");
     } else {

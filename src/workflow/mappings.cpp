@@ -62,15 +62,26 @@ using StaticTrainables =
                Trainable<fused::ConvTransposeBn2dImpl, fused::qat::ConvTransposeBn2dImpl, nn::quantized::ConvTranspose2d>,
                Trainable<fused::ConvTransposeBn3dImpl, fused::qat::ConvTransposeBn3dImpl, nn::quantized::ConvTranspose3d>>;
 
+/// Linear as its qconfig has it: one with weights in groups takes and returns floats, as it does when quantize_dynamic() makes
+/// it.
+template <class Static, class Dynamic>
+struct ConvertedLinear {
+  static std::shared_ptr<nn::LinearImpl::Implementation> from_float(const torch::nn::LinearImpl& module, const QConfig& qconfig,
+                                                                    const std::string& path) {
+    if (qconfig.weight.target().group_size > 0) return Dynamic::from_float(module, qconfig, path);
+    return Static::from_float(module, qconfig, path);
+  }
+};
+
 ModuleMappings make_static() {
   ModuleMappings mappings;
   mappings.set<nn::QuantStub, nn::quantized::Quantize>()
       .set<nn::DeQuantStub, nn::quantized::DeQuantize>()
       .set<nn::FloatFunctional, nn::quantized::QFunctional>()
-      .set<nn::Linear, nn::quantized::Linear>()
+      .set<nn::Linear, ConvertedLinear<nn::quantized::LinearImpl, nn::quantized::dynamic::LinearImpl>>()
       .set<nn::quantizable::LSTM, nn::quantized::LSTM>()
       .set<nn::quantizable::MultiheadAttention, nn::quantized::MultiheadAttention>()
-      .set<fused::LinearReLUImpl, fused::quantized::LinearReLU>()
+      .set<fused::LinearReLUImpl, ConvertedLinear<fused::quantized::LinearReLUImpl, fused::quantized::dynamic::LinearReLUImpl>>()
       .set<fused::LinearLeakyReLUImpl, fused::quantized::LinearLeakyReLU>()
       .set<fused::LinearTanhImpl, fused::quantized::LinearTanh>()
       .set<nn::Conv1d, nn::quantized::Conv1d>()

@@ -21,7 +21,7 @@ namespace {
 using nn::ModuleSite;
 
 /// Modules that get a qconfig but no observer: what they return is as quantized as what they get, or not at all.
-bool has_no_observer(std::type_index type) {
+bool is_without_observer(std::type_index type) {
   static const std::unordered_set<std::type_index> types{typeid(torch::nn::DropoutImpl), typeid(nn::DeQuantStubImpl::FloatModule),
                                                          typeid(torch::nn::EmbeddingImpl), typeid(torch::nn::EmbeddingBagImpl)};
   return types.contains(type);
@@ -56,13 +56,15 @@ bool is_embedding(std::type_index type) {
 }
 
 /// Why this qconfig can't be had for a module of that class; empty if it can.
-std::string why_unsuitable(std::type_index type, const QConfig& qconfig) {
-  if (is_embedding(type)) {
+std::string why_unsuitable(const ModuleSite& site, const QConfig& qconfig) {
+  if (is_weight_only(site, qconfig)) return "";
+  if (is_embedding(site.float_type())) {
     return qconfig.weight.qscheme() == per_channel_affine_float_qparams
                ? ""
                : "its qconfig has no float qparams for the weight; embeddings want float_qparams_weight_only_qconfig, or " +
                      std::string("default_embedding_qat_qconfig for training");
   }
+  if (qconfig.weight.target().group_size > 0) return "its qconfig has weights in groups, which are for Linear and LinearReLU";
   if (!info(qconfig.activation.dtype()).is_quantized || qconfig.activation.is_dynamic()) {
     return "its qconfig's activation " + qconfig.activation.name() + " is for dynamic or no quantization of activations";
   }
@@ -113,7 +115,7 @@ std::vector<Preparation> plan_preparations(std::vector<ModuleSite>& sites, const
 
     const QConfig& qconfig = *match.qconfig;
     const auto* const trained = trained_form(site);
-    const std::string unsuitable = why_unsuitable(site.float_type(), qconfig);
+    const std::string unsuitable = why_unsuitable(site, qconfig);
     const bool may_observe_input = trained && qconfig.activation.is_dynamic();
     if (!unsuitable.empty() && !may_observe_input) return add(ModuleStatus::kept, unsuitable);
     if (!site.swappable()) return add(ModuleStatus::not_swappable, how_to_make_swappable(site));
@@ -126,7 +128,8 @@ std::vector<Preparation> plan_preparations(std::vector<ModuleSite>& sites, const
     }
     const bool has_input_observer = preparation.implementation && observes_input(*preparation.implementation);
     if (!unsuitable.empty() && !has_input_observer) return add(ModuleStatus::kept, unsuitable);
-    if (!has_input_observer && !has_no_observer(site.float_type()) && (trained || !observed)) {
+    const bool has_no_observer = is_without_observer(site.float_type()) || is_weight_only(site, qconfig);
+    if (!has_input_observer && !has_no_observer && (trained || !observed)) {
       preparation.observer = activation_of(site.float_type(), qconfig, trained_forms != nullptr)();
     }
     add(ModuleStatus::observed, description(preparation));

@@ -4,7 +4,10 @@
 
 #include <workflow/site_rows.h>
 
+#include <torch/nn/modules/embedding.h>
+
 #include <array>
+#include <typeindex>
 #include <utility>
 
 namespace octet {
@@ -33,6 +36,13 @@ const DynamicDefault& dynamic_default(DType dtype) {
     if (entry.dtype == dtype) return entry;
   }
   fail("quantize_dynamic: got dtype ", dtype, ", expected qint8 or float16, or quint8, quint4x2 or quint2x4 for embeddings");
+}
+
+/// An embedding looks rows up and has no sums over groups of inputs.
+bool is_embedding_with_groups(const nn::ModuleSite& site, const QConfig& qconfig) {
+  const std::type_index type = site.float_type();
+  return qconfig.weight.target().group_size > 0 &&
+         (type == typeid(torch::nn::EmbeddingImpl) || type == typeid(torch::nn::EmbeddingBagImpl));
 }
 
 }  // namespace
@@ -69,6 +79,10 @@ Report quantize_dynamic(torch::nn::Module& model, const QConfigSpec& qconfig_spe
       add(ModuleStatus::kept, why_without_qconfig(match));
     } else if (!from_float) {
       add(ModuleStatus::kept, "no dynamically quantized class for " + site.type_name() + "; one can be added to the mapping");
+    } else if (is_embedding_with_groups(site, *match.qconfig)) {
+      add(ModuleStatus::kept,
+          "its qconfig has weights in groups, which are for Linear and recurrent modules; embeddings of 4 bits want "
+          "float_qparams_weight_only_qconfig_4bit");
     } else if (!site.swappable()) {
       add(ModuleStatus::not_swappable, how_to_make_swappable(site));
     } else {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <typeindex>
 
 namespace octet {
 namespace {
@@ -52,6 +53,12 @@ void check_prepared(const std::vector<nn::ModuleSite>& sites, std::string_view w
 
 std::string how_to_make_swappable(const nn::ModuleSite& site) {
   return "a module of torch::nn in a member or list; declare it as octet::nn::" + site.type_name();
+}
+
+bool is_weight_only(const nn::ModuleSite& site, const QConfig& qconfig) {
+  const std::type_index type = site.current_type();
+  return qconfig.weight.target().group_size > 0 &&
+         (type == typeid(torch::nn::LinearImpl) || type == typeid(nn::intrinsic::LinearReLUImpl));
 }
 
 std::string why_not_quantized(const nn::ModuleSite& site) {

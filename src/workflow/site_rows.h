@@ -65,6 +65,9 @@ void check_prepared(const std::vector<nn::ModuleSite>& sites, std::string_view w
 /// "a module of torch::nn in a member or list; declare it as octet::nn::Linear"
 std::string how_to_make_swappable(const nn::ModuleSite& site);
 
+/// Whether convert() gives the module weights in groups: it takes and returns floats, so there is nothing to observe.
+bool is_weight_only(const nn::ModuleSite& site, const QConfig& qconfig);
+
 /// Why a module that has no statically quantized class stays as it is.
 std::string why_not_quantized(const nn::ModuleSite& site);
 

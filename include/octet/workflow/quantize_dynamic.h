@@ -48,6 +48,8 @@ class QConfigSpec {
 /// typed member those cannot be, and the report says so. The model goes to eval mode. Everything is built before anything is
 /// swapped, so an error leaves the model as it was.
 ///
+/// Weights of 4 bits: `quantize_dynamic(model, octet::QConfigMapping(octet::int4_weight_only_qconfig()))`.
+///
 /// @param dtype    qint8 or float16, or quint8, quint4x2, quint2x4 for embeddings
 /// @param mapping  which class takes the place of which
 /// @return a row for each module: quantized, kept, or not swappable, and why
