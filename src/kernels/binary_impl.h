@@ -3,36 +3,38 @@
 #include "kernels/kernel_table.h"
 #include "kernels/quantize_impl.h"
 #include "kernels/simd_lanes.h"
+#include "kernels/simd_twice.h"
 
 namespace octet::kernels {
 
-/// Quantizes `combine(a, b)` of the integers without their zero points.
+/// Quantizes `combine(part, args, a, b)` of the integers without their zero points; `part` has the operations of these vectors.
+/// The arguments are a copy, which the output can't alias.
 template <class Simd, class Quantized, class Combine>
-void quantize_pairs(const Quantized* a, const Quantized* b, int64_t n, const BinaryArgs& args, Quantized* out,
-                    const Combine& combine) {
-  const Quantizer<Simd> quantizer(args.out);
-  const auto centered = [](const Quantized* q, int32_t zero_point, auto lanes) {
-    return Simd::to_float(Simd::sub(Simd::load(q, lanes), Simd::set(zero_point)));
-  };
-  for_each_vector<Simd>(n, [&](int64_t i, auto lanes) {
-    const auto y = combine(centered(a + i, args.a_zero_point, lanes), centered(b + i, args.b_zero_point, lanes));
-    Simd::store_low_bytes(reinterpret_cast<uint8_t*>(out) + i, quantizer(y), lanes);
+void quantize_pairs(const Quantized* a, const Quantized* b, int64_t n, BinaryArgs args, Quantized* out, const Combine& combine) {
+  for_each_double_vector<Simd>(n, [&]<class Part>(Part part, int64_t i, auto lanes) {
+    const Quantizer<Part> quantizer(args.out);
+    const auto centered = [&](const Quantized* q, int32_t zero_point) {
+      return Part::to_float(Part::sub(Part::load(q + i, lanes), Part::set(zero_point)));
+    };
+    const auto y = combine(part, args, centered(a, args.a_zero_point), centered(b, args.b_zero_point));
+    Part::store_low_bytes(reinterpret_cast<uint8_t*>(out) + i, quantizer(y), lanes);
   });
 }
 
 template <class Simd, class Quantized>
 void add_pairs(const Quantized* a, const Quantized* b, int64_t n, const BinaryArgs& args, Quantized* out) {
-  using Float = typename Simd::Float;
-  const Float a_multiplier = Simd::set(args.a_multiplier), b_multiplier = Simd::set(args.b_multiplier);
   quantize_pairs<Simd>(a, b, n, args, out,
-                       [&](Float x, Float y) { return Simd::fma(x, a_multiplier, Simd::mul(y, b_multiplier)); });
+                       []<class Part>(Part, const BinaryArgs& with, typename Part::Float x, typename Part::Float y) {
+                         return Part::fma(x, Part::set(with.a_multiplier), Part::mul(y, Part::set(with.b_multiplier)));
+                       });
 }
 
 template <class Simd, class Quantized>
 void multiply_pairs(const Quantized* a, const Quantized* b, int64_t n, const BinaryArgs& args, Quantized* out) {
-  using Float = typename Simd::Float;
-  const Float multiplier = Simd::set(args.a_multiplier);
-  quantize_pairs<Simd>(a, b, n, args, out, [&](Float x, Float y) { return Simd::mul(Simd::mul(x, y), multiplier); });
+  quantize_pairs<Simd>(a, b, n, args, out,
+                       []<class Part>(Part, const BinaryArgs& with, typename Part::Float x, typename Part::Float y) {
+                         return Part::mul(Part::mul(x, y), Part::set(with.a_multiplier));
+                       });
 }
 
 }  // namespace octet::kernels

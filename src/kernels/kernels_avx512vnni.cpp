@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/attention_impl.h"
+#include "kernels/binary_impl.h"
 #include "kernels/depthwise_impl.h"
 #include "kernels/depthwise_quads.h"
 #include "kernels/gemm_finish_impl.h"
@@ -84,6 +85,10 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.finish_requantized = finish_requantized<Avx512VnniSimd>;
     kernels.depthwise = depthwise<Avx512VnniSimd>;
     kernels.depthwise_quads = depthwise_quads_avx512_vnni;
+    kernels.add_u8 = add_pairs<Avx512VnniSimd, uint8_t>;
+    kernels.add_s8 = add_pairs<Avx512VnniSimd, int8_t>;
+    kernels.multiply_u8 = multiply_pairs<Avx512VnniSimd, uint8_t>;
+    kernels.multiply_s8 = multiply_pairs<Avx512VnniSimd, int8_t>;
     kernels.int4_accumulate = int4_accumulate<Avx512VnniSimd>;
     kernels.attention_block = attention_block<Avx512VnniSimd>;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate

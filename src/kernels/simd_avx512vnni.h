@@ -9,8 +9,8 @@
 
 namespace octet::kernels {
 
-/// Sixteen lanes of AVX-512 with VNNI: of the operations of ScalarSimd those that int4_accumulate, attention, depthwise and the
-/// GEMM's epilogues need.
+/// Sixteen lanes of AVX-512 with VNNI: of the operations of ScalarSimd those that int4_accumulate, depthwise, the GEMM's
+/// epilogues and arithmetic between quantized tensors need.
 struct Avx512VnniSimd {
   static constexpr int64_t kLanes = 16;
   using Float = __m512;
@@ -23,6 +23,10 @@ struct Avx512VnniSimd {
   template <class Lanes>
   static Int load(const uint8_t* p, Lanes lanes) {
     return _mm512_cvtepu8_epi32(load_bytes(p, lanes));
+  }
+  template <class Lanes>
+  static Int load(const int8_t* p, Lanes lanes) {
+    return _mm512_cvtepi8_epi32(load_bytes(reinterpret_cast<const uint8_t*>(p), lanes));
   }
   static Int load_pairs(const int16_t* p, AllLanes) { return _mm512_loadu_si512(p); }
   static Int load_pairs(const int16_t* p, FirstLanes lanes) { return _mm512_maskz_loadu_epi32(mask(lanes), p); }

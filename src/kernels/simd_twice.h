@@ -20,6 +20,7 @@ struct Twice {
 
   static Float load(const float* p, AllLanes all) { return {Simd::load(p, all), Simd::load(p + Simd::kLanes, all)}; }
   static Int load(const int32_t* p, AllLanes all) { return {Simd::load(p, all), Simd::load(p + Simd::kLanes, all)}; }
+  static Int load(const int8_t* p, AllLanes all) { return {Simd::load(p, all), Simd::load(p + Simd::kLanes, all)}; }
   static Int load(const uint8_t* p, AllLanes all) { return {Simd::load(p, all), Simd::load(p + Simd::kLanes, all)}; }
   static Int load_pairs(const int16_t* p, AllLanes all) {
     return {Simd::load_pairs(p, all), Simd::load_pairs(p + 2 * Simd::kLanes, all)};
