@@ -1,5 +1,5 @@
-// A case of dynamic quantization: the network in float, quantized with one scale for all activations of a call, and with one for
-// each row.
+// A case of dynamic quantization: the network in float, quantized with one scale for all activations of a call, with one for
+// each row, and with 4-bit weights in groups of 128, each with a scale and a zero point.
 #pragma once
 
 #include "cases.h"
@@ -37,6 +37,7 @@ std::vector<Implementation> dynamic_implementations(Net net, const Forward& forw
   add("octet_fp32", net, 4);
   add("octet_int8", octet::quantize_dynamic(net), 1);
   add("octet_int8_row", octet::quantize_dynamic(net, per_row), 1);
+  add("octet_int4", octet::quantize_dynamic(net, octet::QConfigMapping(octet::int4_weight_only_qconfig(128))), 0.5 + 5.0 / 128);
   return all;
 }
 

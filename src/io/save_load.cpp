@@ -202,36 +202,48 @@ class Loader {
   /// shapes. (Options that no tensor shows, such as batch_first, are those of the file.) Kinds that keep nothing of the module,
   /// or call all of it otherwise, have been checked by rebuilding them.
   void compare_shapes(torch::nn::Module& module, const nn::StateDict& state, const std::string& path) {
-    std::map<std::string, at::Tensor> expected;
-    for (const auto& tensor : state_dict(module)) {
-      expected.emplace(tensor.key().substr(tensor.key().rfind('.') + 1),
-                       tensor.value());  // LinearReLU has its Linear's as "0.weight"
+    nn::StateDict expected;
+    for (const auto& item : state_dict(module)) {
+      const std::string name = item.key().substr(item.key().rfind('.') + 1);  // LinearReLU has its Linear's as "0.weight"
+      if (!expected.contains(name)) expected.insert(name, at::Tensor(item.value()));
     }
     const auto is_expected = [&](const auto& tensor) { return expected.contains(tensor.key()); };
     if (std::none_of(state.begin(), state.end(), is_expected)) return;
-    for (const auto& [name, tensor] : expected) {
+    for (const auto& item : expected) {
+      const auto& [name, tensor] = item.pair();
       const at::Tensor* const found = state.find(name);
       if (!found) {
         problem("missing", join(path, name));
-      } else if (!same_shape(*found, tensor)) {
-        problem("of another shape or dtype", c10::str(join(path, name), ": the file has ", found->scalar_type(), " ",
-                                                      found->sizes(), ", the model ", tensor.scalar_type(), " ", tensor.sizes()));
+      } else if (!same_shape(state, expected, name)) {
+        problem("of another shape or dtype",
+                c10::str(join(path, name), ": the file has ", found->scalar_type(), " ", sizes_of(state, name), ", the model ",
+                         tensor.scalar_type(), " ", sizes_of(expected, name)));
       }
     }
     for (const auto& tensor : state) {
       const std::string& name = tensor.key();
-      const bool is_qparam = name.ends_with("scale") || name.ends_with("zero_point");
+      const bool is_qparam = name.ends_with("scale") || name.ends_with("zero_point") || name.ends_with("_shape");
       const bool is_folded = name == "bias" && folds_batch_norms_;
       if (!is_qparam && !is_folded && !is_expected(tensor)) problem("unexpected", join(path, name));
     }
   }
 
-  /// Rows of 8-, 4- and 2-bit embeddings are packed into bytes.
-  static bool same_shape(const at::Tensor& integers, const at::Tensor& floats) {
-    if (integers.sizes() == floats.sizes()) return true;
-    if (integers.scalar_type() != at::kByte || integers.dim() != 2 || floats.dim() != 2) return false;
-    const auto packed = [&](int64_t bits) { return (floats.size(1) * bits + 7) / 8; };
-    return integers.size(0) == floats.size(0) && (integers.size(1) == packed(4) || integers.size(1) == packed(2));
+  /// Of a weight whose integers share bytes, what its shape is beside it.
+  static at::IntArrayRef sizes_of(const nn::StateDict& state, const std::string& name) {
+    const at::Tensor* const shape = state.find(name + "_shape");
+    const bool is_shape = shape && shape->scalar_type() == at::kLong && shape->is_contiguous();
+    return is_shape ? at::IntArrayRef(shape->const_data_ptr<int64_t>(), shape->numel()) : state[name].sizes();
+  }
+
+  static bool same_shape(const nn::StateDict& file, const nn::StateDict& model, const std::string& name) {
+    const at::IntArrayRef sizes = sizes_of(file, name), expected = sizes_of(model, name);
+    if (sizes == expected) return true;
+    // Rows of 4- and 2-bit embeddings are packed into bytes, with no shape beside them.
+    if (file[name].scalar_type() != at::kByte || file.contains(name + "_shape") || sizes.size() != 2 || expected.size() != 2) {
+      return false;
+    }
+    const auto packed = [&](int64_t bits) { return (expected[1] * bits + 7) / 8; };
+    return sizes[0] == expected[0] && (sizes[1] == packed(4) || sizes[1] == packed(2));
   }
 
   /// An observer learns from its first input how many channels there are; until then its lists have one element or none.

@@ -111,6 +111,82 @@ TEST_F(SaveLoad, TheFileIsAQuarterAndDescribesItself) {
   EXPECT_EQ(json::parse(content.metadata.at("octet.modules"))["1"]["kind"], "octet::nn::quantized::dynamic::Linear");
 }
 
+TEST_F(SaveLoad, WeightsInGroupsOfFourBitsComeBackAndTakeASixthInTheFile) {
+  const at::Tensor words = torch::randint(0, 20, {5, 4});
+  for (const QScheme qscheme : {per_channel_symmetric, per_channel_affine}) {
+    Tagger net, fresh;
+    quantize_dynamic(*net, QConfigMapping(int4_weight_only_qconfig(32, qscheme)));  // the linear maps and the GRU
+    const at::Tensor expected = net->forward(words);
+    save(*net, path_);
+    load(*fresh, path_);
+    fresh->eval();
+    EXPECT_TRUE(fresh->forward(words).equal(expected)) << qscheme;
+    const nn::StateDict state = state_dict(*fresh);
+    EXPECT_EQ(state.keys(), state_dict(*net).keys());
+    EXPECT_EQ(state["head.0.weight"].sizes(), (std::vector<int64_t>{10, 6}));
+    EXPECT_TRUE(state["gru.weight_ih_l0_shape"].equal(torch::tensor({18, 8}, torch::kLong)));
+    load(*net, path_);  // a quantized model takes the file too
+    EXPECT_TRUE(net->forward(words).equal(expected)) << qscheme;
+  }
+  nn::Sequential large(nn::Linear(512, 512), nn::Linear(512, 512));
+  save(*large, path_);
+  const auto float_size = static_cast<double>(std::filesystem::file_size(path_));
+  quantize_dynamic(*large, QConfigMapping(int4_weight_only_qconfig(32)));
+  save(*large, path_);
+  EXPECT_LT(static_cast<double>(std::filesystem::file_size(path_)) / float_size, 0.17);
+}
+
+TEST_F(SaveLoad, HostileFilesOfWeightsInGroupsAreRefused) {
+  const auto error = [&](const std::function<void(Safetensors&)>& spoil) {
+    nn::Sequential net(nn::Linear(40, 6), nn::GRU(8, 8));
+    quantize_dynamic(*net, QConfigMapping(int4_weight_only_qconfig(32)));
+    save(*net, path_);
+    Safetensors content = read_safetensors(path_);
+    spoil(content);
+    write_safetensors(path_, content);
+    return load_error(*nn::Sequential(nn::Linear(40, 6), nn::GRU(8, 8)));
+  };
+  EXPECT_EQ(error([](Safetensors&) {}), "no error");
+  const std::string all = error([](Safetensors& content) {
+    content.tensors["0.weight_zero_point"][2][1] = 200;
+    content.tensors["1.weight_hh_l0_scale"] = torch::ones({24, 7});
+  });
+  EXPECT_NE(all.find("0: \"weight_zero_point\" holds values outside of 0 .. 15"), std::string::npos) << all;
+  EXPECT_NE(all.find("1: \"weight_hh_l0_scale\" is a Float tensor of shape [24, 7]"), std::string::npos) << all;
+  for (const int64_t inputs : {int64_t{-40}, int64_t{1} << 40, int64_t{38}}) {
+    const std::string text =
+        error([&](Safetensors& content) { content.tensors["0.weight_shape"] = torch::tensor({int64_t{6}, inputs}); });
+    EXPECT_NE(text.find("0: \"weight"), std::string::npos) << text;
+  }
+  // Rows of 39 inputs take as many bytes as those of 40.
+  EXPECT_NE(error([](Safetensors& content) {
+              content.tensors["0.weight_shape"] = torch::tensor({int64_t{6}, int64_t{39}});
+            }).find("0.weight: the file has Byte [6, 39], the model Float [6, 40]"),
+            std::string::npos);
+  nn::Sequential already(nn::Linear(40, 6), nn::GRU(8, 8));
+  quantize_dynamic(*already, QConfigMapping(int4_weight_only_qconfig(32)));
+  EXPECT_NE(load_error(*already).find("0.weight: the file has Byte [6, 39], the model Byte [6, 40]"), std::string::npos);
+  EXPECT_NE(error([](Safetensors& content) { content.tensors["0.weight_shape"] = torch::ones({2}); }).find("expected Long"),
+            std::string::npos);
+  EXPECT_NE(error([](Safetensors& content) { content.tensors.erase("0.weight"); }).find("the tensor \"weight\" is missing"),
+            std::string::npos);
+  EXPECT_NE(error([](Safetensors& content) {
+              content.tensors.insert("0.weight_zero_points", torch::ones({6, 2}));
+            }).find("the tensor \"weight_zero_points\" is not part of"),
+            std::string::npos);
+}
+
+TEST_F(SaveLoad, TruncatedFilesOfWeightsInGroupsAreRefused) {
+  nn::Sequential net(nn::Linear(40, 6));
+  quantize_dynamic(*net, QConfigMapping(int4_weight_only_qconfig(32)));
+  save(*net, path_);
+  const auto whole = std::filesystem::file_size(path_);
+  for (auto size = whole; size-- > 0;) {
+    std::filesystem::resize_file(path_, size);
+    EXPECT_NE(load_error(*nn::Sequential(nn::Linear(40, 6))), "no error") << size;
+  }
+}
+
 TEST_F(SaveLoad, AModelTrainedInPythonLoadsByItsNames) {
   const auto answers = test::load_oracle("io/save_load");
   const at::Tensor bytes = answers.at("file").toTensor(), words = answers.at("words").toTensor(),
@@ -220,7 +296,8 @@ TEST_F(SaveLoad, FusedAndPreparedModelsComeBackIntoModelsThatAreAsFar) {
   net->forward(x);
   save(*net, path_);
   load(*other, path_);
-  EXPECT_TRUE(state_dict(*other)["1.activation_post_process.max_val"].equal(state_dict(*net)["1.activation_post_process.max_val"]));
+  EXPECT_TRUE(
+      state_dict(*other)["1.activation_post_process.max_val"].equal(state_dict(*net)["1.activation_post_process.max_val"]));
   convert(*net);
   convert(*other);
   EXPECT_TRUE(other->forward(x).equal(net->forward(x)));

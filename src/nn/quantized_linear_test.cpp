@@ -94,7 +94,7 @@ TEST(QuantizedLinear, NamesWhatItCannotTake) {
                 .find("got an input of shape [2, 5], expected [..., 4]"),
             std::string::npos);
   EXPECT_NE(error_text([&] { nn::quantized::LinearImpl::from_float(*linear, {qconfig.activation, float16_dynamic_qconfig.weight}, "fc"); })
-                .find("float16 is for quantize_dynamic()"),
+                .find("float16 and quint4x2 are for quantize_dynamic()"),
             std::string::npos);
   EXPECT_NE(error_text([&] { nn::quantized::LinearImpl::from_float(*torch::nn::Linear(4, 3), qconfig, "fc"); })
                 .find("fc: has no activation_post_process"),

@@ -10,7 +10,8 @@
 namespace octet {
 
 /// Every tensor of a model under its state-dict name: float parameters and buffers as in Python, and for swapped modules
-/// what their implementation says of itself ("fc.weight" as int8, "fc.weight_scale", "fc.weight_zero_point", "fc.bias").
+/// what their implementation says of itself ("fc.weight" as int8, "fc.weight_scale", "fc.weight_zero_point", "fc.bias"; 4-bit
+/// weights as LinearPackedParams::append_to has them).
 nn::StateDict state_dict(const torch::nn::Module& model);
 
 /// Writes a model to a safetensors file that describes itself: beside state_dict() it says, in its metadata, which modules
