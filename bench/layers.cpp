@@ -129,6 +129,7 @@ void print_layers(const Implementation& implementation, double budget_ms, const 
   fmt::print("  {:<34}{:<34}{:<14}{:>9}{:>10}{:>9}{:>8}\n", "layer", "what", "algorithm", "ms", "share", "GMAC/s", "limit");
   for (const Layer& layer : stopwatch.layers()) {
     const double ms = median(layer.ms), seconds = ms / 1000;
+    if (ms < total / 1000) continue;  // a batch norm that was folded, say
     const Work work{layer.macs, layer.weights, layer.weights};
     const bool counts = layer.macs > 0;
     print_row(layer.path, layer.what, layer.algorithm, ms, ms / total,
@@ -136,7 +137,7 @@ void print_layers(const Implementation& implementation, double budget_ms, const 
               counts ? fmt::format("{:.0f} %", 100 * limits.seconds(work, implementation.bytes_per_weight) / seconds) : "-");
     rest -= ms;
   }
-  print_row("(not in a layer)", "", "", rest, rest / total, "-", "-");
+  print_row("(the rest)", "", "", rest, rest / total, "-", "-");
   print_row("all", "", "", total, 1, "", "");
   std::fflush(stdout);
 }

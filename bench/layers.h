@@ -7,7 +7,8 @@
 namespace bench {
 
 /// Times each slot of the implementation's model, without those within it, and prints a row for each in the order of the forward:
-/// what it computes, by which algorithm, and what share of the machine's limit that is. What is not in any slot comes last.
+/// what it computes, by which algorithm, and what share of the machine's limit that is. What is not in any slot, and slots that
+/// take less than a thousandth of the time, come last, together.
 /// @param implementation  with a model
 void print_layers(const Implementation& implementation, double budget_ms, const Limits& limits);
 
