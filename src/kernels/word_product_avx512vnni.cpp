@@ -1,11 +1,8 @@
-#include "kernels/word_product.h"
-
 #include <immintrin.h>
 
 #include <cstring>
 
-#include "kernels/kernel_table.h"
-#include "kernels/row_tiles.h"
+#include "kernels/word_product_impl.h"
 
 namespace octet::kernels {
 namespace {
@@ -39,15 +36,9 @@ template <int Rows>
 }  // namespace
 
 void multiply_words_avx512_vnni(const WordProductArgs& args) {
-  for (int64_t position = 0; position < args.positions; ++position) {
-    const int16_t* const a = args.rows_of_words + position * args.position_stride;
-    const int16_t* const weight = args.weight + position * args.weight_position_stride;
-    int32_t* const sums = args.sums + position * args.rows * kColumns;
-    for_each_row_tile<12>(args.rows, [&]<int Rows>(int64_t row) {
-      accumulate_tile<Rows>(a + row * args.row_stride, args.row_stride, args.odd, weight, args.quads, args.add,
-                            sums + row * kColumns);
-    });
-  }
+  multiply_words<12>(args, [&]<int Rows>(const int16_t* words, const int16_t* weight, int32_t* sums) {
+    accumulate_tile<Rows>(words, args.row_stride, args.odd, weight, args.quads, args.add, sums);
+  });
 }
 
 }  // namespace octet::kernels

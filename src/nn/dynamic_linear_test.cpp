@@ -6,11 +6,11 @@
 #include <gtest/gtest.h>
 #include <support/errors.h>
 #include <support/oracle.h>
+#include <support/threads.h>
 
 #include <cmath>
 #include <limits>
 #include <sstream>
-#include <thread>
 
 namespace octet {
 namespace {
@@ -120,15 +120,7 @@ TEST(DynamicLinear, MayBeCalledFromManyThreadsAtOnce) {
   const at::Tensor x = torch::randn({5, 64});
   const auto module = quantized(linear, default_dynamic_qconfig);
   const at::Tensor expected = module->forward(x);
-  std::vector<std::thread> threads;
-  std::atomic<int> equal{0};
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < 50; ++i) equal += module->forward(x).equal(expected);
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ(equal, 200);
+  EXPECT_EQ(test::equal_results_of_four_threads(50, expected, [&] { return module->forward(x); }), 200);
 }
 
 TEST(DynamicLinear, TakesAnyLeadingShapeAndLayout) {

@@ -11,13 +11,12 @@
 #include <gtest/gtest.h>
 #include <support/errors.h>
 #include <support/oracle.h>
+#include <support/threads.h>
 
-#include <atomic>
 #include <cmath>
 #include <functional>
 #include <limits>
 #include <sstream>
-#include <thread>
 
 namespace octet {
 namespace {
@@ -167,15 +166,7 @@ TEST(Int4Weight, MayBeUsedFromManyThreadsAtOnce) {
   torch::manual_seed(4);
   const auto module = quantized(torch::nn::Linear(64, 64), int4_weight_only_qconfig(32));
   const at::Tensor x = torch::randn({5, 64}), expected = module->forward(x);
-  std::vector<std::thread> threads;
-  std::atomic<int> equal{0};
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < 50; ++i) equal += module->forward(x).equal(expected);
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ(equal, 200);
+  EXPECT_EQ(test::equal_results_of_four_threads(50, expected, [&] { return module->forward(x); }), 200);
 }
 
 TEST(Int4Weight, IsInClonesAndInWhatIsPrinted) {

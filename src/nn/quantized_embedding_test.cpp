@@ -7,10 +7,10 @@
 
 #include <gtest/gtest.h>
 #include <support/oracle.h>
+#include <support/threads.h>
 
 #include <cmath>
 #include <limits>
-#include <thread>
 
 namespace octet {
 namespace {
@@ -366,15 +366,7 @@ TEST(QuantizedEmbedding, GivesTheSameBitsAtEveryThreadCountAndFromManyThreads) {
   EXPECT_TRUE(bag->forward(indices).equal(expected));
   at::set_num_threads(count);
   EXPECT_TRUE(bag->forward(indices[7].unsqueeze(0)).equal(expected[7].unsqueeze(0)));
-  std::atomic<int> equal{0};
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&] {
-      for (int i = 0; i < 10; ++i) equal += bag->forward(indices).equal(expected);
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ(equal, 40);
+  EXPECT_EQ(test::equal_results_of_four_threads(10, expected, [&] { return bag->forward(indices); }), 40);
 }
 
 }  // namespace

@@ -4,10 +4,12 @@
 
 #include "slot_test_support.h"
 
+#include <support/threads.h>
+
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <sstream>
-#include <thread>
 
 namespace octet::nn {
 namespace {
@@ -373,18 +375,10 @@ TEST(Slot, IsSavedAndLoadedByTorchAsLongAsItIsFloat) {
 TEST(Slot, MayBeCalledFromManyThreadsAtOnce) {
   Net net;
   swap_for_times(net->block->fc, 2);
-  std::atomic<int> hooked{0}, equal{0};
+  std::atomic<int> hooked{0};
   net->head->register_forward_hook([&](auto&, auto&, auto&) { ++hooked; });
   const at::Tensor x = torch::randn({3, 4}), expected = net->forward(x);
-  std::vector<std::thread> threads;
-  for (int t = 0; t < 4; ++t) {
-    threads.emplace_back([&] {
-      const torch::NoGradGuard no_grad;
-      for (int i = 0; i < 100; ++i) equal += net->forward(x).equal(expected);
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ(equal, 400);
+  EXPECT_EQ(octet::test::equal_results_of_four_threads(100, expected, [&] { return net->forward(x); }), 400);
   EXPECT_EQ(hooked, 401);
 }
 
