@@ -77,20 +77,12 @@ class TileBlock {
   /// Multiplies them with a panel, and writes its columns of the outputs.
   void multiply(const PackedWeight& weight, int64_t panel, int64_t first_channel) {
     multiply(weight.panel(panel));
-    const int64_t column = panel * kColumns, channel = first_channel + column;
-    const FinishArgs args{.sums = nullptr,
-                          .rows = 0,
-                          .columns = std::min(kColumns, weight.n() - column),
-                          .column_terms = {weight.column_sums() + column, call_.columns.zero_points.from(channel),
-                                           call_.columns.scales.from(channel), call_.columns.biases.from(channel)},
-                          .row_terms = terms_.data(),
-                          .affine = false,
-                          .relu = false,
-                          .upper_bound = std::numeric_limits<float>::infinity()};
+    FinishArgs args = finish_args(weight, panel, call_.columns, first_channel);
+    args.row_terms = terms_.data();
     for (int64_t tile = 0; tile < tiles_;) {
       const int64_t column_of_tile = (first_ + tile) % tiling_.columns;
       const int64_t tiles = std::min({tiles_ - tile, tiling_.columns - column_of_tile, kMostTilesInARow});
-      finish(tile, tiles, args, channel);
+      finish(tile, tiles, args, first_channel + panel * kColumns);
       tile += tiles;
     }
   }

@@ -36,10 +36,14 @@ constexpr int64_t kQuadsVectorBytes = 64;  ///< channels that are computed at on
 
 void depthwise_quads_avx512_vnni(const DepthwiseQuadsArgs& args);
 
+/// How many columns of the input a row of outputs reads.
+[[gnu::always_inline]] constexpr int64_t depthwise_quads_columns(const DepthwiseQuadsArgs& args) {
+  return (args.outputs - 1) * args.column_step + (args.taps - 1) * args.tap_spacing + 1;
+}
+
 /// How many bytes depthwise_quads() writes in its scratch.
 constexpr int64_t depthwise_quads_scratch(const DepthwiseQuadsArgs& args) {
-  const int64_t columns = (args.outputs - 1) * args.column_step + (args.taps - 1) * args.tap_spacing + 1;
-  return args.row_quads * (columns + args.taps) * 4 * kQuadsVectorBytes;
+  return args.row_quads * (depthwise_quads_columns(args) + args.taps) * 4 * kQuadsVectorBytes;
 }
 
 }  // namespace octet::kernels

@@ -25,7 +25,7 @@ class DepthwiseQuads {
  public:
   /// @param n  channels from `channel` on, kBytes at most
   DepthwiseQuads(const DepthwiseQuadsArgs& args, int64_t channel, int64_t n) : args_(args), channel_(channel), n_(n) {
-    columns_ = (args.outputs - 1) * args.column_step + (args.taps - 1) * args.tap_spacing + 1;
+    columns_ = depthwise_quads_columns(args);
     weight_ = args.scratch;
     quads_ = weight_ + args.row_quads * args.taps * kQuadBytes;
     for (int64_t tap = 0; tap < args.row_quads * args.taps; ++tap) {

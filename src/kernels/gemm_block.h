@@ -123,6 +123,21 @@ struct PanelGroups {
   int64_t panels, size, count;
 };
 
+/// What the epilogue of one panel of the weight needs, but for the sums and their rows.
+/// @param first_channel  of the weight's first column
+inline FinishArgs finish_args(const PackedWeight& weight, int64_t panel, const Columns& columns, int64_t first_channel) {
+  const int64_t column = panel * kColumns, channel = first_channel + column;
+  return {.sums = nullptr,
+          .rows = 0,
+          .columns = std::min(kColumns, weight.n() - column),
+          .column_terms = {weight.column_sums() + column, columns.zero_points.from(channel), columns.scales.from(channel),
+                           columns.biases.from(channel)},
+          .row_terms = nullptr,
+          .affine = columns.affine,
+          .relu = false,
+          .upper_bound = std::numeric_limits<float>::infinity()};
+}
+
 /// Multiplies a block of rows and a group of panels and calls `finish(args, column)` for each panel, which starts at that
 /// column of the weight. Its columns' parameters start at `first_channel`.
 template <class Finish>
@@ -138,18 +153,11 @@ void multiply_block(const KernelTable& table, const RowBlock& block, const Packe
                       weight.column_sums() + first_panel * kColumns});
   }
   for (int64_t panel = 0; panel < panels; ++panel) {
-    const int64_t column = (first_panel + panel) * kColumns;
-    const int64_t channel = first_channel + column;
-    finish(FinishArgs{.sums = sums + panel * block.rows * kColumns,
-                      .rows = block.rows,
-                      .columns = std::min(kColumns, weight.n() - column),
-                      .column_terms = {weight.column_sums() + column, columns.zero_points.from(channel),
-                                       columns.scales.from(channel), columns.biases.from(channel)},
-                      .row_terms = block.terms,
-                      .affine = columns.affine,
-                      .relu = false,
-                      .upper_bound = std::numeric_limits<float>::infinity()},
-           column);
+    FinishArgs args = finish_args(weight, first_panel + panel, columns, first_channel);
+    args.sums = sums + panel * block.rows * kColumns;
+    args.rows = block.rows;
+    args.row_terms = block.terms;
+    finish(args, (first_panel + panel) * kColumns);
   }
 }
 
