@@ -38,8 +38,8 @@ void attention(const AttentionSizes& sizes, const Heads<const float>& q, const H
                const AttentionBias& bias, float scale, const Heads<float>& out, ParallelFor parallel_for) {
   check(sizes.keys > 0, "attention: there are no keys");
   const KernelTable& table = kernels();
-  const int64_t dim = sizes.dim, keys = sizes.keys, v_stride = (sizes.value_dim + kColumns - 1) / kColumns * kColumns;
-  const int64_t parts = (sizes.queries + kQueriesOfPart - 1) / kQueriesOfPart, items = sizes.batch * sizes.heads * parts;
+  const int64_t dim = sizes.dim, keys = sizes.keys, v_stride = ceil_div(sizes.value_dim, kColumns) * kColumns;
+  const int64_t parts = ceil_div(sizes.queries, kQueriesOfPart), items = sizes.batch * sizes.heads * parts;
   const int64_t macs = std::min(sizes.queries, kQueriesOfPart) * keys * (dim + sizes.value_dim);
   parallel_for(0, items, items_per_task(kMacsPerTask, macs), [&](int64_t begin, int64_t end) {
     thread_local Scratch scratch;

@@ -2,6 +2,7 @@
 
 #include "kernels/elementwise_impl.h"
 #include "kernels/kernel_table.h"
+#include "kernels/row_tiles.h"
 
 // Attention of some queries of one head. Vectors go over queries, so that softmax adds up key after key in every lane: no
 // order of additions depends on how many lanes there are.
@@ -12,7 +13,9 @@ namespace octet::kernels {
 template <class Simd>
 constexpr int64_t kTileQueries = 2 * Simd::kLanes;
 template <class Simd>
-constexpr int64_t kTileRows = Simd::kLanes == 16 ? 12 : 6;  // AVX-512 has 32 registers
+constexpr int kTileRows = Simd::kLanes == 16 ? 12 : 6;  // AVX-512 has 32 registers
+template <class Simd>
+constexpr int kQueryRows = kTileRows<Simd> < kTileQueries<Simd> ? kTileRows<Simd> : static_cast<int>(kTileQueries<Simd>);
 
 /// scores[key][query] = Σ_d queries[d][query] * keys[key][d]
 template <class Simd, int Keys>
@@ -66,31 +69,6 @@ template <class Simd, int Queries, int Vectors>
   }
 }
 
-template <class Simd, int... Rows>
-struct AttentionTiles {
-  using Scores = void (*)(const float*, const float*, int64_t, float*);
-  using Values = void (*)(const float*, const float*, int64_t, int64_t, float*);
-  static constexpr Scores kScores[] = {scores_accumulate_tile<Simd, Rows>...};
-  static constexpr Values kValues[2][sizeof...(Rows)] = {{values_accumulate_tile<Simd, Rows, 1>...},
-                                                         {values_accumulate_tile<Simd, Rows, 2>...}};
-};
-template <class Simd>
-struct AttentionTilesOf : AttentionTiles<Simd, 1, 2, 3, 4, 5, 6> {};
-template <class Simd>
-  requires(kTileRows<Simd> == 12)
-struct AttentionTilesOf<Simd> : AttentionTiles<Simd, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12> {};
-
-/// Calls body(begin, count) for parts of [0, n) of about the same size, at most kTileRows.
-template <class Simd, class Body>
-void for_each_tile(int64_t n, const Body& body) {
-  int64_t begin = 0;
-  for (int64_t left = (n + kTileRows<Simd> - 1) / kTileRows<Simd>; left > 0; --left) {
-    const int64_t count = (n - begin) / left;
-    body(begin, count);
-    begin += count;
-  }
-}
-
 /// Turns scores into e^(score - highest score), and gives their sum: of one vector of queries.
 template <class Simd>
 typename Simd::Float exponentiate(float* scores, int64_t keys) {
@@ -114,8 +92,8 @@ void attention_block(const AttentionArgs& args) {
   constexpr int64_t kLanes = Simd::kLanes, kQueries = kTileQueries<Simd>;
   for (int64_t first = 0; first < args.queries; first += kQueries) {
     const int64_t queries = args.queries - first < kQueries ? args.queries - first : kQueries;
-    for_each_tile<Simd>(args.keys, [&](int64_t key, int64_t count) {
-      AttentionTilesOf<Simd>::kScores[count - 1](args.q + first, args.k + key * args.dim, args.dim, args.scores + key * kQueries);
+    for_each_row_tile<kTileRows<Simd>>(args.keys, [&]<int Keys>(int64_t key) {
+      scores_accumulate_tile<Simd, Keys>(args.q + first, args.k + key * args.dim, args.dim, args.scores + key * kQueries);
     });
     if (args.bias) {
       for (int64_t key = 0; key < args.keys; ++key) {
@@ -130,10 +108,11 @@ void attention_block(const AttentionArgs& args) {
     }
     for (int64_t d = 0; d < args.value_dim; d += 2 * kLanes) {
       const int64_t vectors = args.value_dim - d > kLanes ? 2 : 1;
-      for_each_tile<Simd>(queries, [&](int64_t query, int64_t count) {
-        float tile[kTileRows<Simd> * 2 * kLanes];
-        AttentionTilesOf<Simd>::kValues[vectors - 1][count - 1](args.scores + query, args.v + d, args.keys, args.v_stride, tile);
-        for (int64_t row = 0; row < count; ++row) {
+      for_each_row_tile<kQueryRows<Simd>>(queries, [&]<int Queries>(int64_t query) {
+        float tile[Queries * 2 * Simd::kLanes];
+        const auto multiply = vectors == 1 ? values_accumulate_tile<Simd, Queries, 1> : values_accumulate_tile<Simd, Queries, 2>;
+        multiply(args.scores + query, args.v + d, args.keys, args.v_stride, tile);
+        for (int64_t row = 0; row < Queries; ++row) {
           const auto sum = Simd::set(sums[query + row]);
           float* const out = args.out + (first + query + row) * args.out_stride + d;
           const int64_t columns = args.value_dim - d < vectors * kLanes ? args.value_dim - d : vectors * kLanes;

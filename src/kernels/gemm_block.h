@@ -13,14 +13,13 @@
 #include "kernels/clipped_rows.h"
 #include "kernels/kernel_table.h"
 #include "kernels/quantize_args.h"
+#include "kernels/work.h"
 
 // What products and convolutions have in common: checks, parameters of columns, and the product of a block of rows.
 
 namespace octet::kernels {
 
 static_assert(kColumns == PackedWeight::kPanelColumns);
-
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// Where a part begins, if `size` items are cut into `parts` as evenly as can be.
 constexpr int64_t part_begin(int64_t size, int64_t parts, int64_t part) { return size * part / parts; }

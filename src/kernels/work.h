@@ -5,6 +5,8 @@
 
 namespace octet::kernels {
 
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
 /// Work smaller than this is not worth a thread: elements of elementwise kernels, multiply-adds of products.
 constexpr int64_t kElementsPerTask = 32'768;
 constexpr int64_t kMacsPerTask = 1 << 20;
