@@ -165,6 +165,17 @@ class PixelBlock {
 
   const RowBlock& rows() const { return block_; }
 
+  /// Multiplies the rows with some panels into the output, where they start at that channel.
+  void multiply_requantized(const PackedWeight& weight, int64_t first_panel, int64_t panels, const RequantizedTerms& terms,
+                            int64_t channel) const {
+    for (int64_t i = 0; i < runs_; ++i) {
+      const auto [row, rows, output] = run_[i];
+      const RowBlock part{{block_.q.row(row), block_.q.stride}, rows, nullptr};
+      kernels::multiply_requantized(call_.table, part, weight, first_panel, panels, terms,
+                                    from(call_.to, output, channel, raster_.step()));
+    }
+  }
+
   /// Requantizes a panel's sums into the output, where it starts at that channel.
   void finish(const FinishArgs& args, int64_t channel) const {
     for (int64_t i = 0; i < runs_; ++i) {
@@ -207,22 +218,38 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
   const int64_t block_work = std::min(pixels, kRowBlock) * panel_groups.size * kColumns * phase.groups[0].padded_k();
   const int64_t grain_size = items_per_task(kMacsPerTask, block_work);
 
+  const bool at_once = call.table.multiply_requantized && !call.columns.affine;
+  thread_local RequantizedColumns terms_of_thread;
+  const RequantizedColumns& terms = terms_of_thread.reserve(at_once ? groups : 0, panel_groups.panels);
+  for (int64_t group = 0; at_once && group < groups; ++group) {
+    terms_of_thread.set(group, phase.groups[group], call.columns, group * group_channels,
+                        {call.input.zero_point, 0, call.input.scale}, call.to.quantize.inverse_scale);
+  }
+
   parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
     PixelBlock block(call, phase, raster);
     thread_local ClippedRows clipped;
-    RowBlock rows{};
-    for (int64_t item = begin; item < end; ++item) {
+    for (int64_t item = begin; item < end;) {
+      // All items of the same rows.
       const int64_t panel_group = item % panel_groups.count, group = item / panel_groups.count % groups;
-      if (item == begin || panel_group == 0) {
-        const int64_t row_block = item / panel_groups.count / groups;
-        block.take(part_begin(pixels, row_blocks, row_block), part_begin(pixels, row_blocks, row_block + 1), group);
-        const PackedWeight& weight = phase.groups[group];
-        const int64_t panels = std::min(panel_groups.count - panel_group, end - item) * panel_groups.size;
-        rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
-      }
+      const int64_t row_block = item / panel_groups.count / groups;
+      const int64_t next = std::min(item - panel_group + panel_groups.count, end);
+      block.take(part_begin(pixels, row_blocks, row_block), part_begin(pixels, row_blocks, row_block + 1), group);
+      const PackedWeight& weight = phase.groups[group];
       const int64_t first_channel = group * group_channels;
-      multiply_block(call.table, rows, phase.groups[group], panel_groups, panel_group, call.columns, first_channel,
-                     [&](const FinishArgs& args, int64_t column) { block.finish(args, first_channel + column); });
+      const int64_t first_panel = panel_group * panel_groups.size;
+      const int64_t panels = std::min((next - item) * panel_groups.size, panel_groups.panels - first_panel);
+      if (at_once) {
+        block.multiply_requantized(weight, first_panel, panels, terms.of(group, first_panel),
+                                   first_channel + first_panel * kColumns);
+        item = next;
+        continue;
+      }
+      const RowBlock rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
+      for (; item < next; ++item) {
+        multiply_block(call.table, rows, weight, panel_groups, item % panel_groups.count, call.columns, first_channel,
+                       [&](const FinishArgs& args, int64_t column) { block.finish(args, first_channel + column); });
+      }
     }
   });
 }

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/aligned_array.h"
 #include "kernels/check.h"
 #include "kernels/clipped_rows.h"
 #include "kernels/kernel_table.h"
@@ -135,6 +136,52 @@ inline FinishArgs finish_args(const PackedWeight& weight, int64_t panel, const C
           .affine = columns.affine,
           .relu = false,
           .upper_bound = std::numeric_limits<float>::infinity()};
+}
+
+/// The terms with which the sums of a weight's columns are requantized if all rows have one zero point and scale.
+class RequantizedColumns {
+ public:
+  /// Makes room for so many weights of one size, as the groups of a convolution have.
+  RequantizedColumns& reserve(int64_t weights, int64_t panels) {
+    columns_ = panels * kColumns;
+    start_.reserve(weights * columns_);
+    multiplier_.reserve(weights * columns_);
+    bias_.reserve(weights * columns_);
+    return *this;
+  }
+
+  /// @param first_channel  of the weight's first column
+  void set(int64_t index, const PackedWeight& weight, const Columns& columns, int64_t first_channel, const RowTerms& row,
+           float inverse_scale) {
+    for (int64_t panel = 0; panel < weight.panels(); ++panel) {
+      const FinishArgs args = finish_args(weight, panel, columns, first_channel);
+      const ColumnTerms& terms = args.column_terms;
+      for (int64_t i = 0, at = index * columns_ + panel * kColumns; i < args.columns; ++i, ++at) {
+        start_.data()[at] = static_cast<int32_t>(-static_cast<uint32_t>(row.zero_point) * static_cast<uint32_t>(terms.weight_sum[i]));
+        multiplier_.data()[at] = row.scale * terms.scale[i] * inverse_scale;
+        bias_.data()[at] = terms.bias[i] * inverse_scale;
+      }
+    }
+  }
+
+  RequantizedTerms of(int64_t index, int64_t panel) const {
+    const int64_t at = index * columns_ + panel * kColumns;
+    return {start_.data() + at, multiplier_.data() + at, bias_.data() + at};
+  }
+
+ private:
+  int64_t columns_ = 0;
+  AlignedScratch<int32_t> start_;
+  AlignedScratch<float> multiplier_, bias_;
+};
+
+/// Multiplies a block of rows and some panels, and requantizes the sums while they are in registers. `terms` and `to` are those of
+/// the first panel.
+inline void multiply_requantized(const KernelTable& table, const RowBlock& block, const PackedWeight& weight, int64_t first_panel,
+                                 int64_t panels, const RequantizedTerms& terms, const RequantizeArgs& to) {
+  const int64_t columns = std::min(panels * kColumns, weight.n() - first_panel * kColumns);
+  table.multiply_requantized(
+      {block.q.data, block.q.stride, block.rows, weight.panel(first_panel), columns, weight.padded_k(), terms, to});
 }
 
 /// Multiplies a block of rows and a group of panels and calls `finish(args, column)` for each panel, which starts at that

@@ -88,6 +88,26 @@ struct RequantizeArgs {
   int32_t residual_zero_point = 0;
 };
 
+/// What the sums of a column are requantized with where all rows have one zero point and scale and weights have no zero point:
+/// `quantize(fma(float(start + Σ_k a[k] * w[k]), multiplier, bias))`. Whole panels of each.
+struct RequantizedTerms {
+  const int32_t* start;     ///< -zero_point * weight_sum
+  const float* multiplier;  ///< scale * the weight's scale / the output's
+  const float* bias;        ///< bias / the output's scale
+};
+
+/// A block of a GEMM that is requantized while its sums are in registers.
+struct MultiplyRequantizedArgs {
+  const uint8_t* a;
+  int64_t a_stride;
+  int64_t rows;
+  const int8_t* panels;
+  int64_t columns;  ///< of all panels; the last one may have columns beyond them
+  int64_t padded_k;
+  RequantizedTerms terms;
+  RequantizeArgs to;
+};
+
 /// A depthwise convolution: some pixels in a row, all channels.
 /// `sum[pixel][channel] = Σ (taps[t][pixel * pixel_step + channel] - zero_point) * weight[t / 2][channel][t % 2]`
 struct DepthwiseArgs {
@@ -251,6 +271,7 @@ struct KernelTable {
   void (*finish_float)(const FinishArgs& args, float* out, int64_t out_stride);
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
   void (*finish_requantized)(const FinishArgs& args, const RequantizeArgs& to);
+  void (*multiply_requantized)(const MultiplyRequantizedArgs& args) = nullptr;  ///< or null
   void (*depthwise)(const DepthwiseArgs& args);
   void (*depthwise_quads)(const DepthwiseQuadsArgs& args) = nullptr;  ///< or null; for weights without zero points, and no residual
   /// NaNs do not count; the return value says whether there are any. An empty range gives +inf, -inf.

@@ -9,6 +9,8 @@
 #include "kernels/gemm_finish_impl.h"
 #include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
+#include "kernels/requantized_tile_impl.h"
+#include "kernels/row_tiles.h"
 #include "kernels/simd_avx512vnni.h"
 #include "kernels/winograd_kernels.h"
 
@@ -18,58 +20,90 @@ namespace {
 /// Keeps the compiler from making a pointer for each row, for which there are too few registers.
 [[gnu::always_inline]] inline void hide(int64_t& stride) { asm("" : "+r"(stride)); }
 
-/// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
-template <int Rows, int Panels>
-void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, int32_t* sums, int64_t panel_rows) {
-  const int64_t panel_bytes = padded_k * kColumns;
-  __m512i acc[Rows][Panels];
-#pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
-#pragma GCC unroll 2
-    for (int p = 0; p < Panels; ++p) acc[r][p] = _mm512_setzero_si512();
-  }
-  for (int64_t k = 0; k < padded_k; k += 4, a += 4, b += 4 * kColumns) {
-    hide(a_stride);
-    __m512i weights[Panels];
-#pragma GCC unroll 2
-    for (int p = 0; p < Panels; ++p) weights[p] = _mm512_load_si512(b + p * panel_bytes);
+/// What becomes of a tile's sums: they are stored ...
+struct StoredSums {
+  int32_t* sums;
+  int64_t rows;  ///< from one panel to the next
+
+  __m512i start(int64_t) const { return _mm512_setzero_si512(); }
+  template <int Rows, int Panels>
+  [[gnu::always_inline]] void operator()(int64_t row, int64_t column, int64_t, __m512i (&acc)[Rows][Panels]) const {
 #pragma GCC unroll 16
     for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+      for (int p = 0; p < Panels; ++p) _mm512_store_si512(sums + (column + p * kColumns) * rows + (row + r) * kColumns, acc[r][p]);
+    }
+  }
+};
+/// ... or requantized.
+using RequantizedSums = RequantizedTile<Avx512VnniSimd>;
+
+/// Some rows, and all panels that they meet.
+struct Rows {
+  const uint8_t* a;
+  int64_t a_stride;
+  const int8_t* panels;
+  int64_t padded_k;
+  int64_t columns;
+};
+
+/// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
+template <int kRows, int kPanels, class Finish>
+[[gnu::noinline]] void accumulate_tile(const Rows& rows, int64_t row, int64_t column, const Finish& finish) {
+  const int64_t panel_bytes = rows.padded_k * kColumns;
+  int64_t a_stride = rows.a_stride;
+  const uint8_t* a = rows.a + row * a_stride;
+  const int8_t* b = rows.panels + column * rows.padded_k;
+  __m512i acc[kRows][kPanels];
+#pragma GCC unroll 2
+  for (int p = 0; p < kPanels; ++p) {
+    const __m512i start = finish.start(column + p * kColumns);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) acc[r][p] = start;
+  }
+  for (const uint8_t* const end = a + rows.padded_k; a < end; a += 4, b += 4 * kColumns) {
+    hide(a_stride);
+    __m512i weights[kPanels];
+#pragma GCC unroll 2
+    for (int p = 0; p < kPanels; ++p) weights[p] = _mm512_load_si512(b + p * panel_bytes);
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
       int32_t four;
       memcpy(&four, a + r * a_stride, sizeof(four));
       const __m512i bytes = _mm512_set1_epi32(four);
 #pragma GCC unroll 2
-      for (int p = 0; p < Panels; ++p) acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], bytes, weights[p]);
+      for (int p = 0; p < kPanels; ++p) acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], bytes, weights[p]);
     }
   }
+  // As values of their own: what finish() has no registers for is not to cost the loop its registers.
+  __m512i sums[kRows][kPanels];
 #pragma GCC unroll 16
-  for (int r = 0; r < Rows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int p = 0; p < Panels; ++p) _mm512_store_si512(sums + (p * panel_rows + r) * kColumns, acc[r][p]);
+    for (int p = 0; p < kPanels; ++p) asm("" : "=v"(sums[r][p]) : "0"(acc[r][p]));
+  }
+  const int64_t left = rows.columns - column;
+  finish(row, column, left < kPanels * kColumns ? left : kPanels * kColumns, sums);
+}
+
+template <class Finish>
+void multiply(const Rows& rows, int64_t count, const Finish& finish) {
+  constexpr int kTileRows = 12;
+  for (int64_t column = 0; column < rows.columns; column += 2 * kColumns) {
+    const bool two = column + kColumns < rows.columns;
+    for_each_row_tile<kTileRows>(count, [&]<int kRows>(int64_t row) {
+      (two ? accumulate_tile<kRows, 2, Finish> : accumulate_tile<kRows, 1, Finish>)(rows, row, column, finish);
+    });
   }
 }
 
-using Tile = void (*)(const uint8_t*, int64_t, const int8_t*, int64_t, int32_t*, int64_t);
-constexpr int64_t kTileRows = 12;
-
-template <int Panels>
-constexpr Tile kTiles[kTileRows] = {accumulate_tile<1, Panels>,  accumulate_tile<2, Panels>,  accumulate_tile<3, Panels>,
-                                    accumulate_tile<4, Panels>,  accumulate_tile<5, Panels>,  accumulate_tile<6, Panels>,
-                                    accumulate_tile<7, Panels>,  accumulate_tile<8, Panels>,  accumulate_tile<9, Panels>,
-                                    accumulate_tile<10, Panels>, accumulate_tile<11, Panels>, accumulate_tile<12, Panels>};
-
 void accumulate(const AccumulateArgs& args) {
-  for (int64_t panel = 0; panel < args.panel_count; panel += 2) {
-    const Tile* tiles = panel + 1 < args.panel_count ? kTiles<2> : kTiles<1>;
-    const int8_t* const b = args.panels + panel * args.padded_k * kColumns;
-    int32_t* const sums = args.sums + panel * args.rows * kColumns;
-    int64_t row = 0;
-    for (int64_t left = (args.rows + kTileRows - 1) / kTileRows; left > 0; --left) {
-      const int64_t rows = (args.rows - row) / left;  // tiles of even height
-      tiles[rows - 1](args.a + row * args.a_stride, args.a_stride, b, args.padded_k, sums + row * kColumns, args.rows);
-      row += rows;
-    }
-  }
+  multiply({args.a, args.a_stride, args.panels, args.padded_k, args.panel_count * kColumns}, args.rows,
+           StoredSums{args.sums, args.rows});
+}
+
+void multiply_requantized(const MultiplyRequantizedArgs& args) {
+  multiply({args.a, args.a_stride, args.panels, args.padded_k, args.columns}, args.rows, RequantizedSums(args.terms, args.to));
 }
 
 }  // namespace
@@ -83,6 +117,7 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.finish_float = finish_float<Avx512VnniSimd>;
     kernels.finish_int32 = finish_int32<Avx512VnniSimd>;
     kernels.finish_requantized = finish_requantized<Avx512VnniSimd>;
+    kernels.multiply_requantized = multiply_requantized;
     kernels.depthwise = depthwise<Avx512VnniSimd>;
     kernels.depthwise_quads = depthwise_quads_avx512_vnni;
     kernels.add_u8 = add_pairs<Avx512VnniSimd, uint8_t>;

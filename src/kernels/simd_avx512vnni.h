@@ -55,6 +55,33 @@ struct Avx512VnniSimd {
     store_low_bytes(p + kLanes, high, AllLanes{});
   }
 
+  using Bytes = __m512i;
+  /// `clamp(v + zero_point, 0, 255)` of four vectors, one after the other.
+  static Bytes saturated_bytes(Int a, Int b, Int c, Int d, Int zero_point) {
+    const __m512i first = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero_point);
+    const __m512i second = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero_point);
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(first, second));
+  }
+  static Int set_words(int16_t v) { return _mm512_set1_epi16(v); }
+  static Bytes set_bytes(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
+  static Bytes max_bytes(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
+  static Bytes exclusive_or(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+  /// Stores the first n bytes of those that kVectors vectors became, kFirst the first of them.
+  template <int kFirst, int kVectors>
+  static void store_bytes(uint8_t* p, Bytes v, int64_t n) {
+    const __mmask32 mask = static_cast<__mmask32>((uint64_t{1} << n) - 1);
+    if constexpr (kVectors == 2) {
+      const __m256i part = _mm512_extracti64x4_epi64(v, kFirst / 2);
+      if (n == 2 * kLanes) return _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), part);
+      _mm256_mask_storeu_epi8(p, mask, part);
+    } else {
+      const __m128i part = _mm512_extracti32x4_epi32(v, kFirst);
+      if (n == kLanes) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), part);
+      _mm_mask_storeu_epi8(p, static_cast<__mmask16>(mask), part);
+    }
+  }
+
   static Float set(float v) { return _mm512_set1_ps(v); }
   static Int set(int32_t v) { return _mm512_set1_epi32(v); }
 
