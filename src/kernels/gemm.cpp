@@ -48,10 +48,11 @@ void get_row_terms(const QuantizedActivations& activations, const PackedWeight& 
 }
 
 /// Cuts the output into blocks of rows times groups of panels, sums each block, and hands each panel of it to
-/// `finish(table, args, row, column)`.
+/// `finish(table, args, row, column)`, unless it can be requantized at once.
+/// @param to  where requantized output goes; null for other output
 template <class Finish>
 void run(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& qparams,
-         const Epilogue& epilogue, ParallelFor parallel_for, const Finish& finish) {
+         const Epilogue& epilogue, const RequantizeArgs* to, ParallelFor parallel_for, const Finish& finish) {
   check_arguments(activations, weight, qparams);
   const KernelTable& table = kernels();
   const Columns columns(qparams, epilogue);
@@ -63,19 +64,32 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   const PanelGroups groups(weight, block_rows);
   const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * groups.size * kColumns * weight.padded_k());
 
+  const bool at_once = to && table.multiply_requantized && !columns.affine && !activations.per_row && activations.rows > 0;
+  thread_local RequantizedColumns columns_of_thread;
+  const RequantizedColumns& requantized = columns_of_thread.reserve(at_once ? 1 : 0, weight.panels());
+  if (at_once) columns_of_thread.set(0, weight, columns, 0, terms[0], to->quantize.inverse_scale);
+
   parallel_for(0, row_blocks * groups.count, grain_size, [&](int64_t begin, int64_t end) {
     thread_local ClippedRows clipped;
-    RowBlock block{};
-    for (int64_t item = begin; item < end; ++item) {
-      const int64_t row = part_begin(activations.rows, row_blocks, item / groups.count);
-      if (item == begin || item % groups.count == 0) {
-        const int64_t row_end = part_begin(activations.rows, row_blocks, item / groups.count + 1);
-        block = {{activations.q.row(row), activations.q.stride}, row_end - row, terms + row};
-        const int64_t panels = std::min(groups.count - item % groups.count, end - item) * groups.size;
-        block = clipped.take(table, block, weight.k(), weight.padded_k(), panels);
+    for (int64_t item = begin; item < end;) {
+      // All items of the same rows.
+      const int64_t row_block = item / groups.count, first_panel = item % groups.count * groups.size;
+      const int64_t next = std::min((row_block + 1) * groups.count, end);
+      const int64_t row = part_begin(activations.rows, row_blocks, row_block);
+      const int64_t row_end = part_begin(activations.rows, row_blocks, row_block + 1);
+      const RowBlock rows{{activations.q.row(row), activations.q.stride}, row_end - row, terms + row};
+      const int64_t panels = std::min((next - item) * groups.size, groups.panels - first_panel);
+      if (at_once) {
+        multiply_requantized(table, rows, weight, first_panel, panels, requantized.of(0, first_panel),
+                             from(*to, row, first_panel * kColumns));
+        item = next;
+        continue;
       }
-      multiply_block(table, block, weight, groups, item % groups.count, columns, 0,
-                     [&](const FinishArgs& args, int64_t column) { finish(table, args, row, column); });
+      const RowBlock block = clipped.take(table, rows, weight.k(), weight.padded_k(), panels);
+      for (; item < next; ++item) {
+        multiply_block(table, block, weight, groups, item % groups.count, columns, 0,
+                       [&](const FinishArgs& args, int64_t column) { finish(table, args, row, column); });
+      }
     }
   });
 }
@@ -86,7 +100,7 @@ void run_requantized(const QuantizedActivations& activations, const PackedWeight
                      ParallelFor parallel_for) {
   check_scales(activations, weight, weight_qparams);
   const RequantizeArgs to = requantize_args(out_qparams, epilogue, out, weight.n(), "gemm");
-  run(activations, weight, weight_qparams, epilogue, parallel_for,
+  run(activations, weight, weight_qparams, epilogue, &to, parallel_for,
       [&](const KernelTable& table, const FinishArgs& args, int64_t row, int64_t column) {
         table.finish_requantized(args, from(to, row, column));
       });
@@ -99,7 +113,7 @@ void gemm(const QuantizedActivations& activations, const PackedWeight& weight, c
   check_scales(activations, weight, weight_qparams);
   check(epilogue.upper_bound > 0.0f, "gemm: the upper bound must be positive, got ", epilogue.upper_bound);
   check(!epilogue.residual, "gemm: float output takes no residual; add it to the result, or ask for requantized output");
-  run(activations, weight, weight_qparams, epilogue, parallel_for,
+  run(activations, weight, weight_qparams, epilogue, nullptr, parallel_for,
       [&](const KernelTable& table, FinishArgs args, int64_t row, int64_t column) {
         args.relu = epilogue.relu;
         args.upper_bound = epilogue.upper_bound;
@@ -119,7 +133,7 @@ void gemm(const QuantizedActivations& activations, const PackedWeight& weight, c
 
 void gemm_int32(const QuantizedActivations& activations, const PackedWeight& weight, const WeightQParams& weight_qparams,
                 Matrix<int32_t> out, ParallelFor parallel_for) {
-  run(activations, weight, weight_qparams, Epilogue{}, parallel_for,
+  run(activations, weight, weight_qparams, Epilogue{}, nullptr, parallel_for,
       [&](const KernelTable& table, const FinishArgs& args, int64_t row, int64_t column) {
         table.finish_int32(args, out.row(row) + column, out.stride);
       });
