@@ -22,10 +22,14 @@ int64_t odd_cache_lines(int64_t bytes) { return (bytes + 63) / 64 * 64 | 64; }
 
 }  // namespace
 
+bool ClippedRows::may_pay(const KernelTable& table, int64_t rows, int64_t k, int64_t panels) {
+  return table.clipped && kTwoQuads + clipping(k, 0.0) / static_cast<double>(panels) < widened(rows);
+}
+
 RowBlock ClippedRows::take(const KernelTable& table, const RowBlock& rows, int64_t k, int64_t padded_k, int64_t panels) {
   RowBlock block = rows;
   block.clipped = nullptr;
-  if (!table.clipped || kTwoQuads + clipping(k, 0.0) / static_cast<double>(panels) >= widened(rows.rows)) return block;
+  if (!may_pay(table, rows.rows, k, panels)) return block;
   counts_.resize(rows.rows);
   for (int64_t row = 0; row < rows.rows; ++row) counts_[row] = table.clipped->count(rows.q.row(row), k);
   const Choice choice = choose(rows, k, panels);

@@ -11,6 +11,9 @@ namespace octet::kernels {
 /// A block of rows, clipped for an ISA whose 16-bit sums of products saturate. Its storage is used again by the next block.
 class ClippedRows {
  public:
+  /// Whether clipping may pay for so many rows and panels.
+  static bool may_pay(const KernelTable& table, int64_t rows, int64_t k, int64_t panels);
+
   /// Clips the rows if that pays, and otherwise gives them back as they are. @param panels  that the rows will be multiplied with
   RowBlock take(const KernelTable& table, const RowBlock& rows, int64_t k, int64_t padded_k, int64_t panels);
 

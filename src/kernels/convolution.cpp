@@ -218,7 +218,8 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
   const int64_t block_work = std::min(pixels, kRowBlock) * panel_groups.size * kColumns * phase.groups[0].padded_k();
   const int64_t grain_size = items_per_task(kMacsPerTask, block_work);
 
-  const bool at_once = call.table.multiply_requantized && !call.columns.affine;
+  const bool at_once =
+      requantizes_at_once(call.table, phase.groups[0], std::min(pixels, kRowBlock), call.columns.affine, call.to);
   thread_local RequantizedColumns terms_of_thread;
   const RequantizedColumns& terms = terms_of_thread.reserve(at_once ? groups : 0, panel_groups.panels);
   for (int64_t group = 0; at_once && group < groups; ++group) {

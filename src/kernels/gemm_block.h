@@ -175,6 +175,13 @@ class RequantizedColumns {
   AlignedScratch<float> multiplier_, bias_;
 };
 
+/// Whether that is the fastest way for all rows and panels of a product, at most so many rows at once.
+inline bool requantizes_at_once(const KernelTable& table, const PackedWeight& weight, int64_t rows, bool affine,
+                                const RequantizeArgs& to) {
+  return table.multiply_requantized && !affine && weight.padded_k() <= table.requantized_depth &&
+         (!to.residual || weight.n() % kColumns == 0) && !ClippedRows::may_pay(table, rows, weight.k(), weight.panels());
+}
+
 /// Multiplies a block of rows and some panels, and requantizes the sums while they are in registers. `terms` and `to` are those of
 /// the first panel.
 inline void multiply_requantized(const KernelTable& table, const RowBlock& block, const PackedWeight& weight, int64_t first_panel,

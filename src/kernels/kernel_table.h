@@ -100,9 +100,9 @@ struct RequantizedTerms {
 struct MultiplyRequantizedArgs {
   const uint8_t* a;
   int64_t a_stride;
-  int64_t rows;
+  int64_t rows;  ///< 1 .. kRowBlock
   const int8_t* panels;
-  int64_t columns;  ///< of all panels; the last one may have columns beyond them
+  int64_t columns;  ///< of all panels; the last one may have columns beyond them, but not with a residual
   int64_t padded_k;
   RequantizedTerms terms;
   RequantizeArgs to;
@@ -272,6 +272,7 @@ struct KernelTable {
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);
   void (*finish_requantized)(const FinishArgs& args, const RequantizeArgs& to);
   void (*multiply_requantized)(const MultiplyRequantizedArgs& args) = nullptr;  ///< or null
+  int64_t requantized_depth = INT64_MAX;                                       ///< the largest padded_k that it takes
   void (*depthwise)(const DepthwiseArgs& args);
   void (*depthwise_quads)(const DepthwiseQuadsArgs& args) = nullptr;  ///< or null; for weights without zero points, and no residual
   /// NaNs do not count; the return value says whether there are any. An empty range gives +inf, -inf.

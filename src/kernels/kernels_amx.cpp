@@ -51,6 +51,7 @@ const KernelTable& amx_kernels() {
     KernelTable kernels = avx512_vnni_kernels();
     kernels.isa = Isa::amx;
     kernels.accumulate = accumulate;
+    kernels.multiply_requantized = nullptr;
     kernels.winograd = nullptr;
     return kernels;
   }();

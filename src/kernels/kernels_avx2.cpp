@@ -59,34 +59,6 @@ void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_
   }
 }
 
-/// k activations, a multiple of 8: first the even ones' pairs, then the odd ones'.
-void widen_row(const uint8_t* a, int64_t k, int16_t* out) {
-  int64_t i = 0;
-  for (; i + 32 <= k; i += 32) {
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + i));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i / 2), _mm256_and_si256(bytes, _mm256_set1_epi16(0xff)));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k / 2 + i / 2), _mm256_srli_epi16(bytes, 8));
-  }
-  for (; i < k; i += 8) {
-    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a + i));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i / 2), _mm_and_si128(bytes, _mm_set1_epi16(0xff)));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + k / 2 + i / 2), _mm_srli_epi16(bytes, 8));
-  }
-}
-
-/// k weights of each column.
-void widen_panel(const int8_t* panel, int64_t k, int16_t* out) {
-  for (int64_t i = 0; i < k * kColumns; i += 64) {
-    const auto* const from = reinterpret_cast<const __m256i*>(panel + i);
-    auto* const to = reinterpret_cast<__m256i*>(out + i);
-    for (int half = 0; half < 2; ++half) {
-      const __m256i bytes = _mm256_load_si256(from + half);
-      _mm256_store_si256(to + half, even_words(bytes));
-      _mm256_store_si256(to + 2 + half, odd_words(bytes));
-    }
-  }
-}
-
 /// Few rows: weights are widened for each tile of rows.
 void accumulate_few(const AccumulateArgs& args) {
   constexpr void (*kTiles[])(const uint8_t*, int64_t, const int8_t*, int64_t, int32_t*) = {accumulate_tile<1>, accumulate_tile<2>,
@@ -104,35 +76,9 @@ void accumulate_few(const AccumulateArgs& args) {
   }
 }
 
-/// Many rows: weights are widened once for all of them, and rows once for all panels.
-void accumulate_many(const AccumulateArgs& args) {
-  constexpr int64_t kDepth = 128, kRowStride = kDepth + 32;  // rows do not compete for the same lines of the cache
-  alignas(64) int16_t rows[kRowBlock * kRowStride], weight[kDepth * kColumns];
-  int64_t first = 0;
-  do {  // without any k as well: the sums are zeros then
-    const int64_t k = args.padded_k - first < kDepth ? args.padded_k - first : kDepth;
-    for (int64_t row = 0; row < args.rows; ++row) widen_row(args.a + row * args.a_stride + first, k, rows + row * kRowStride);
-    for (int64_t panel = 0; panel < args.panel_count; ++panel) {
-      widen_panel(args.panels + (panel * args.padded_k + first) * kColumns, k, weight);
-      multiply_words_avx2({.positions = 1,
-                           .rows_of_words = rows,
-                           .position_stride = 0,
-                           .row_stride = kRowStride,
-                           .odd = k / 2,
-                           .rows = args.rows,
-                           .weight = weight,
-                           .weight_position_stride = 0,
-                           .quads = k / 4,
-                           .add = first > 0,
-                           .sums = args.sums + panel * args.rows * kColumns});
-    }
-    first += kDepth;
-  } while (first < args.padded_k);
-}
-
 void accumulate(const AccumulateArgs& args) {
   constexpr int64_t kManyRows = 8;
-  (args.rows < kManyRows ? accumulate_few : accumulate_many)(args);
+  (args.rows < kManyRows ? accumulate_few : accumulate_many_avx2)(args);
 }
 
 }  // namespace
@@ -140,6 +86,8 @@ void accumulate(const AccumulateArgs& args) {
 const KernelTable& avx2_kernels() {
   static constexpr KernelTable table = [] {
     KernelTable kernels = simd_kernels<Avx2Simd>(Isa::avx2, accumulate);
+    kernels.multiply_requantized = multiply_requantized_avx2;
+    kernels.requantized_depth = kRequantizedDepth;
     kernels.clipped = &avx2_clipped_kernels;
     kernels.winograd = &avx2_winograd_kernels;
     return kernels;

@@ -25,7 +25,7 @@ struct StoredSums {
   int32_t* sums;
   int64_t rows;  ///< from one panel to the next
 
-  __m512i start(int64_t) const { return _mm512_setzero_si512(); }
+  __m512i start(int64_t, int64_t) const { return _mm512_setzero_si512(); }
   template <int Rows, int Panels>
   [[gnu::always_inline]] void operator()(int64_t row, int64_t column, int64_t, __m512i (&acc)[Rows][Panels]) const {
 #pragma GCC unroll 16
@@ -55,11 +55,10 @@ template <int kRows, int kPanels, class Finish>
   const uint8_t* a = rows.a + row * a_stride;
   const int8_t* b = rows.panels + column * rows.padded_k;
   __m512i acc[kRows][kPanels];
-#pragma GCC unroll 2
-  for (int p = 0; p < kPanels; ++p) {
-    const __m512i start = finish.start(column + p * kColumns);
 #pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) acc[r][p] = start;
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = finish.start(row + r, column + p * kColumns);
   }
   for (const uint8_t* const end = a + rows.padded_k; a < end; a += 4, b += 4 * kColumns) {
     hide(a_stride);

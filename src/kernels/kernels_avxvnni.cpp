@@ -26,6 +26,7 @@ const KernelTable& avx_vnni_kernels() {
     KernelTable kernels = avx2_kernels();
     kernels.isa = Isa::avx_vnni;
     kernels.accumulate = accumulate_dots<AvxVnniDot>;
+    kernels.multiply_requantized = nullptr;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
     return kernels;
   }();

@@ -25,7 +25,8 @@ class RequantizedTile {
         low_(Simd::set_bytes(static_cast<uint8_t>(to.quantize.quant_min + shift()))),
         sign_(Simd::set_bytes(static_cast<uint8_t>(shift()))) {}
 
-  Int start(int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
+  /// What a tile's sums begin with.
+  Int start(int64_t, int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
 
   /// @param columns  of the output from `column` on, at most as many as a row of the sums has
   template <int kRows, int kVectors>
@@ -48,7 +49,7 @@ class RequantizedTile {
           continue;
         }
         Float y = Simd::fma(Simd::to_float(sums[r][v]), multiplier[v], bias[v]);
-        if (to_.residual) y = add_residual(y, row + r, column + v * Simd::kLanes, columns - v * Simd::kLanes);
+        if (to_.residual) y = add_residual(y, row + r, column + v * Simd::kLanes);
         integers[i] = Simd::round(Simd::min(high_, y));  // y where that is NaN, and then the lowest integer
       }
       auto bytes = Simd::saturated_bytes(integers[0], integers[1], integers[2], integers[3], zero_point_);
@@ -68,10 +69,8 @@ class RequantizedTile {
  private:
   int32_t shift() const { return to_.quantize.quant_min < 0 ? 128 : 0; }
 
-  Float add_residual(Float y, int64_t row, int64_t column, int64_t columns) const {
-    const uint8_t* const from = to_.residual + row * to_.residual_stride + column;
-    if (columns <= 0) return y;
-    const Int q = columns < Simd::kLanes ? Simd::load(from, FirstLanes{columns}) : Simd::load(from, AllLanes{});
+  Float add_residual(Float y, int64_t row, int64_t column) const {
+    const Int q = Simd::load(to_.residual + row * to_.residual_stride + column, AllLanes{});
     const Int difference = Simd::sub(q, Simd::set(to_.residual_zero_point));
     return Simd::fma(Simd::to_float(difference), Simd::set(to_.residual_multiplier), y);
   }

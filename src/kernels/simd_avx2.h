@@ -87,6 +87,37 @@ struct Avx2Simd {
     memcpy(p, &halves, count<Avx2Simd>(lanes) * sizeof(uint16_t));
   }
 
+  using Bytes = __m256i;
+  /// `clamp(v + zero_point, 0, 255)` of four vectors, one after the other.
+  static Bytes saturated_bytes(Int a, Int b, Int c, Int d, Int zero_point) {
+    const __m256i first = _mm256_adds_epi16(_mm256_packs_epi32(a, b), zero_point);
+    const __m256i second = _mm256_adds_epi16(_mm256_packs_epi32(c, d), zero_point);
+    return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(first, second), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  }
+  static Int set_words(int16_t v) { return _mm256_set1_epi16(v); }
+  static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
+  static Bytes max_bytes(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
+  static Bytes exclusive_or(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+  /// Stores the first n bytes of those that two vectors became, kFirst the first of them.
+  template <int kFirst, int kVectors>
+  static void store_bytes(uint8_t* p, Bytes v, int64_t n) {
+    static_assert(kVectors == 2);
+    const __m128i part = _mm256_extracti128_si256(v, kFirst / 2);
+    if (n == 2 * kLanes) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), part);
+    uint64_t rest = static_cast<uint64_t>(_mm_cvtsi128_si64(part));
+    if (n & 8) {
+      memcpy(p, &rest, 8);
+      p += 8;
+      rest = static_cast<uint64_t>(_mm_extract_epi64(part, 1));
+    }
+    for (const int bytes : {4, 2, 1}) {
+      if (!(n & bytes)) continue;
+      memcpy(p, &rest, static_cast<size_t>(bytes));
+      p += bytes;
+      rest >>= 8 * bytes;
+    }
+  }
+
   static Float set(float v) { return _mm256_set1_ps(v); }
   static Int set(int32_t v) { return _mm256_set1_epi32(v); }
 

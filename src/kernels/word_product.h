@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "kernels/kernel_table.h"
+
 // Products of 16-bit integers. Rows and weights hold quads of k: of each four, the even and the odd ones make pairs, as bytes are
 // widened fastest that way.
 
@@ -25,5 +27,10 @@ struct WordProductArgs {
 
 void multiply_words_avx2(const WordProductArgs& args);
 void multiply_words_avx512_vnni(const WordProductArgs& args);
+
+// Products of many rows of bytes, for which rows and weights are widened: these once for all rows, those once for all panels.
+void accumulate_many_avx2(const AccumulateArgs& args);
+constexpr int64_t kRequantizedDepth = 640;  ///< the largest padded_k
+void multiply_requantized_avx2(const MultiplyRequantizedArgs& args);
 
 }  // namespace octet::kernels

@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "kernels/requantized_tile_impl.h"
+#include "kernels/simd_avx2.h"
 #include "kernels/word_product_impl.h"
 
 namespace octet::kernels {
@@ -19,43 +21,152 @@ namespace {
       : [a] "m"(*reinterpret_cast<const int16_t(*)[2]>(a)), [b0] "x"(b0), [b1] "x"(b1));
 }
 
-/// Rows x 16 columns.
-template <int Rows>
-[[gnu::noinline]] void accumulate_tile(const int16_t* a, int64_t a_stride, int64_t odd, const int16_t* b, int64_t quads, bool add,
-                                       int32_t* sums) {
-  __m256i acc[Rows][2];
+/// What becomes of a tile's sums: they are stored ...
+struct StoredSums {
+  int32_t* sums;
+  bool add;  ///< to what is there
+
+  __m256i start(int64_t row, int64_t column) const {
+    return add ? _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + row * kColumns + column)) : _mm256_setzero_si256();
+  }
+  template <int kRows>
+  [[gnu::always_inline]] void operator()(int64_t row, int64_t column, int64_t, __m256i (&acc)[kRows][2]) const {
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) {
-      acc[r][v] = add ? _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + r * kColumns) + v) : _mm256_setzero_si256();
+      for (int v = 0; v < 2; ++v) {
+        _mm256_store_si256(reinterpret_cast<__m256i*>(sums + (row + r) * kColumns + column) + v, acc[r][v]);
+      }
     }
   }
+};
+/// ... or requantized.
+using RequantizedSums = RequantizedTile<Avx2Simd>;
+
+/// Rows of words and a panel that they meet.
+struct Words {
+  const int16_t* rows;
+  int64_t row_stride;
+  int64_t odd;
+  const int16_t* weight;
+  int64_t quads;
+};
+
+/// Rows x 16 columns, from that row and column of the output on.
+template <int kRows, class Finish>
+[[gnu::noinline]] void accumulate_tile(const Words& words, int64_t row, int64_t column, int64_t columns, const Finish& finish) {
+  __m256i acc[kRows][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(row + r, column + 8 * v);
+  }
   const auto load = [](const int16_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); };
-  for (const int16_t* const end = a + 2 * quads; a < end; a += 2) {
+  int64_t stride = words.row_stride;
+  const int64_t odd = words.odd;
+  const int16_t* b = words.weight;
+  const int16_t* a = words.rows + row * stride;
+  for (const int16_t* const end = a + 2 * words.quads; a < end; a += 2) {
 #pragma GCC unroll 2
     for (const bool is_odd : {false, true}) {
-      asm("" : "+r"(a_stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
+      asm("" : "+r"(stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
       const int16_t* const from = is_odd ? a + odd : a;
       const __m256i b0 = load(b), b1 = load(b + kColumns);
 #pragma GCC unroll 8
-      for (int r = 0; r < Rows; ++r) multiply_add(acc[r][0], acc[r][1], from + r * a_stride, b0, b1);
+      for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], from + r * stride, b0, b1);
       b += 2 * kColumns;
     }
   }
+  // As values of their own: what finish() has no registers for is not to cost the loop its registers.
+  __m256i sums[kRows][2];
 #pragma GCC unroll 8
-  for (int r = 0; r < Rows; ++r) {
+  for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) _mm256_store_si256(reinterpret_cast<__m256i*>(sums + r * kColumns) + v, acc[r][v]);
+    for (int v = 0; v < 2; ++v) asm("" : "=x"(sums[r][v]) : "0"(acc[r][v]));
+  }
+  finish(row, column, columns, sums);
+}
+
+/// The bytes of each 16-bit lane, widened.
+__m256i even_words(__m256i bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
+__m256i odd_words(__m256i bytes) { return _mm256_srai_epi16(bytes, 8); }
+
+/// k activations, a multiple of 8: first the even ones' pairs, then the odd ones'.
+void widen_row(const uint8_t* a, int64_t k, int16_t* out) {
+  int64_t i = 0;
+  for (; i + 32 <= k; i += 32) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(a + i));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i / 2), _mm256_and_si256(bytes, _mm256_set1_epi16(0xff)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k / 2 + i / 2), _mm256_srli_epi16(bytes, 8));
+  }
+  for (; i < k; i += 8) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(a + i));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + i / 2), _mm_and_si128(bytes, _mm_set1_epi16(0xff)));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + k / 2 + i / 2), _mm_srli_epi16(bytes, 8));
   }
 }
+
+/// k weights of each column.
+void widen_panel(const int8_t* panel, int64_t k, int16_t* out) {
+  for (int64_t i = 0; i < k * kColumns; i += 64) {
+    const auto* const from = reinterpret_cast<const __m256i*>(panel + i);
+    auto* const to = reinterpret_cast<__m256i*>(out + i);
+    for (int half = 0; half < 2; ++half) {
+      const __m256i bytes = _mm256_load_si256(from + half);
+      _mm256_store_si256(to + half, even_words(bytes));
+      _mm256_store_si256(to + 2 + half, odd_words(bytes));
+    }
+  }
+}
+
+constexpr int kTileRows = 6;
 
 }  // namespace
 
 void multiply_words_avx2(const WordProductArgs& args) {
-  multiply_words<6>(args, [&]<int Rows>(const int16_t* words, const int16_t* weight, int32_t* sums) {
-    accumulate_tile<Rows>(words, args.row_stride, args.odd, weight, args.quads, args.add, sums);
+  multiply_words<kTileRows>(args, [&]<int kRows>(const int16_t* words, const int16_t* weight, int32_t* sums) {
+    accumulate_tile<kRows>({words, args.row_stride, args.odd, weight, args.quads}, 0, 0, kColumns, StoredSums{sums, args.add});
   });
+}
+
+void accumulate_many_avx2(const AccumulateArgs& args) {
+  constexpr int64_t kDepth = 128, kRowStride = kDepth + 32;  // rows do not compete for the same lines of the cache
+  alignas(64) int16_t rows[kRowBlock * kRowStride], weight[kDepth * kColumns];
+  int64_t first = 0;
+  do {  // without any k as well: the sums are zeros then
+    const int64_t k = args.padded_k - first < kDepth ? args.padded_k - first : kDepth;
+    for (int64_t row = 0; row < args.rows; ++row) widen_row(args.a + row * args.a_stride + first, k, rows + row * kRowStride);
+    for (int64_t panel = 0; panel < args.panel_count; ++panel) {
+      widen_panel(args.panels + (panel * args.padded_k + first) * kColumns, k, weight);
+      multiply_words_avx2({.positions = 1,
+                           .rows_of_words = rows,
+                           .position_stride = 0,
+                           .row_stride = kRowStride,
+                           .odd = k / 2,
+                           .rows = args.rows,
+                           .weight = weight,
+                           .weight_position_stride = 0,
+                           .quads = k / 4,
+                           .add = first > 0,
+                           .sums = args.sums + panel * args.rows * kColumns});
+    }
+    first += kDepth;
+  } while (first < args.padded_k);
+}
+
+void multiply_requantized_avx2(const MultiplyRequantizedArgs& args) {
+  const int64_t k = args.padded_k, row_stride = k + 32;  // rows do not compete for the same lines of the cache
+  alignas(64) int16_t rows[kRowBlock * (kRequantizedDepth + 32)], weight[kRequantizedDepth * kColumns];
+  const RequantizedSums finish(args.terms, args.to);
+  for (int64_t row = 0; row < args.rows; ++row) widen_row(args.a + row * args.a_stride, k, rows + row * row_stride);
+  const Words words{rows, row_stride, k / 2, weight, k / 4};
+  for (int64_t column = 0; column < args.columns; column += kColumns) {
+    widen_panel(args.panels + column * k, k, weight);
+    const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
+    for_each_row_tile<kTileRows>(args.rows, [&]<int kRows>(int64_t row) {
+      accumulate_tile<kRows>(words, row, column, columns, finish);
+    });
+  }
 }
 
 }  // namespace octet::kernels
