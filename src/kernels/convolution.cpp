@@ -219,13 +219,9 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
   const int64_t grain_size = items_per_task(kMacsPerTask, block_work);
 
   const bool at_once =
-      requantizes_at_once(call.table, phase.groups[0], std::min(pixels, kRowBlock), call.columns.affine, call.to);
+      requantizes_at_once(call.table, phase.groups[0], std::min(pixels, kRowBlock), call.columns.affine);
   thread_local RequantizedColumns terms_of_thread;
-  const RequantizedColumns& terms = terms_of_thread.reserve(at_once ? groups : 0, panel_groups.panels);
-  for (int64_t group = 0; at_once && group < groups; ++group) {
-    terms_of_thread.set(group, phase.groups[group], call.columns, group * group_channels,
-                        {call.input.zero_point, 0, call.input.scale}, call.to.quantize.inverse_scale);
-  }
+  const RequantizedColumns& terms = at_once ? requantized_columns(call, phase, terms_of_thread) : terms_of_thread;
 
   parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
     PixelBlock block(call, phase, raster);

@@ -78,6 +78,17 @@ class Raster {
   Spatial out_size_, size_;
 };
 
+/// The terms of requantization of all groups of a phase, whose weights have no zero points, in the storage.
+inline const RequantizedColumns& requantized_columns(const ConvolutionCall& call, const Phase& phase, RequantizedColumns& storage) {
+  const auto groups = static_cast<int64_t>(phase.groups.size());
+  storage.reserve(groups, phase.groups[0].panels());
+  for (int64_t group = 0; group < groups; ++group) {
+    storage.set(group, phase.groups[group], call.columns, group * call.geometry.out_channels / groups,
+                {call.input.zero_point, 0, call.input.scale}, call.to.quantize.inverse_scale);
+  }
+  return storage;
+}
+
 /// Runs a phase of a depthwise convolution.
 void run_depthwise_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor parallel_for);
 

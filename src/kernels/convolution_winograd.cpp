@@ -48,16 +48,17 @@ struct Scratch {
 
 class TileBlock {
  public:
-  TileBlock(const ConvolutionCall& call, const Phase& phase, const Tiling& tiling, const uint8_t* padding, Scratch& scratch)
+  TileBlock(const ConvolutionCall& call, const Phase& phase, const Tiling& tiling, const uint8_t* padding,
+            const RequantizedColumns& terms, Scratch& scratch)
       : call_(call),
         phase_(phase),
         tiling_(tiling),
         padding_(padding),
+        terms_(terms),
         scratch_(scratch),
         side_(tiling.outputs + 2),
         channels_(call.geometry.in_channels / call.geometry.groups),
         transforms_(tiling.outputs == 2 ? call.table.winograd->of_2x2 : call.table.winograd->of_4x4) {
-    terms_.fill({call.input.zero_point, 0, call.input.scale});
   }
 
   /// Transforms the inputs of the tiles [begin, end), for a group of channels.
@@ -75,10 +76,15 @@ class TileBlock {
   }
 
   /// Multiplies them with a panel, and writes its columns of the outputs.
-  void multiply(const PackedWeight& weight, int64_t panel, int64_t first_channel) {
+  void multiply(int64_t group, int64_t panel) {
+    const PackedWeight& weight = phase_.groups[group];
+    const int64_t first_channel = group * call_.geometry.out_channels / call_.geometry.groups;
     multiply(weight.panel(panel));
-    FinishArgs args = finish_args(weight, panel, call_.columns, first_channel);
-    args.row_terms = terms_.data();
+    RequantizeSumsArgs args{.sums = nullptr,
+                            .rows = 0,
+                            .columns = std::min(kColumns, weight.n() - panel * kColumns),
+                            .terms = terms_.of(group, panel),
+                            .to = call_.to};
     for (int64_t tile = 0; tile < tiles_;) {
       const int64_t column_of_tile = (first_ + tile) % tiling_.columns;
       const int64_t tiles = std::min({tiles_ - tile, tiling_.columns - column_of_tile, kMostTilesInARow});
@@ -134,7 +140,7 @@ class TileBlock {
   }
 
   /// Some tiles in a row.
-  void finish(int64_t tile, int64_t tiles, FinishArgs args, int64_t channel) {
+  void finish(int64_t tile, int64_t tiles, RequantizeSumsArgs args, int64_t channel) {
     const int64_t outputs = tiling_.outputs, row_stride = tiles * outputs * kColumns;
     int32_t* const out = scratch_.outputs.reserve(outputs * row_stride);
     for (int64_t i = 0; i < tiles; ++i) {
@@ -146,7 +152,8 @@ class TileBlock {
     args.rows = std::min(tiles * outputs, width - x);
     for (int64_t i = 0; i < std::min(outputs, height - y); ++i) {
       args.sums = out + i * row_stride;
-      call_.table.finish_requantized(args, from(call_.to, (plane * height + y + i) * width + x, channel));
+      args.to = from(call_.to, (plane * height + y + i) * width + x, channel);
+      call_.table.winograd->requantize(args);
     }
   }
 
@@ -154,10 +161,10 @@ class TileBlock {
   const Phase& phase_;
   const Tiling& tiling_;
   const uint8_t* padding_;
+  const RequantizedColumns& terms_;
   Scratch& scratch_;
   int64_t side_, channels_;
   const WinogradTransforms& transforms_;
-  std::array<RowTerms, kRowBlock> terms_;
   int64_t first_ = 0, tiles_ = 0, tile_stride_ = 0, position_stride_ = 0, sums_stride_ = 0;
 };
 
@@ -185,21 +192,25 @@ double winograd_cost(const KernelTable& table, const ConvolutionGeometry& geomet
 void run_winograd_phase(const ConvolutionCall& call, const Phase& phase, int64_t outputs, ParallelFor parallel_for) {
   const ConvolutionGeometry& g = call.geometry;
   const Tiling tiling(g, call.out_size, call.input.batch, outputs);
-  const int64_t panels = phase.groups[0].panels(), group_channels = g.out_channels / g.groups;
-  const std::vector<uint8_t> padding(g.in_channels, static_cast<uint8_t>(call.input.zero_point));
+  const int64_t panels = phase.groups[0].panels();
+  thread_local std::vector<uint8_t> padding_of_thread;
+  padding_of_thread.assign(g.in_channels, static_cast<uint8_t>(call.input.zero_point));
+  const uint8_t* const padding = padding_of_thread.data();
+  thread_local RequantizedColumns terms_of_thread;
+  const RequantizedColumns& terms = requantized_columns(call, phase, terms_of_thread);
   const int64_t item_work =
       tiling.tiles / std::max<int64_t>(tiling.blocks, 1) * (outputs + 2) * (outputs + 2) * kColumns * (g.in_channels / g.groups);
 
   parallel_for(0, tiling.blocks * g.groups * panels, items_per_task(kMacsPerTask, item_work), [&](int64_t begin, int64_t end) {
     thread_local Scratch scratch;
-    TileBlock block(call, phase, tiling, padding.data(), scratch);
+    TileBlock block(call, phase, tiling, padding, terms, scratch);
     for (int64_t item = begin; item < end; ++item) {
       const int64_t panel = item % panels, group = item / panels % g.groups;
       if (item == begin || panel == 0) {
         const int64_t index = item / panels / g.groups;
         block.take(tiling.begin(index), tiling.begin(index + 1), group);
       }
-      block.multiply(phase.groups[group], panel, group * group_channels);
+      block.multiply(group, panel);
     }
   });
 }

@@ -65,10 +65,10 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * groups.size * kColumns * weight.padded_k());
 
   const bool at_once =
-      to && block_rows > 0 && !activations.per_row && requantizes_at_once(table, weight, block_rows, columns.affine, *to);
+      to && block_rows > 0 && !activations.per_row && requantizes_at_once(table, weight, block_rows, columns.affine);
   thread_local RequantizedColumns columns_of_thread;
-  const RequantizedColumns& requantized = columns_of_thread.reserve(at_once ? 1 : 0, weight.panels());
-  if (at_once) columns_of_thread.set(0, weight, columns, 0, terms[0], to->quantize.inverse_scale);
+  const RequantizedColumns& requantized = columns_of_thread;
+  if (at_once) columns_of_thread.reserve(1, weight.panels()).set(0, weight, columns, 0, terms[0], to->quantize.inverse_scale);
 
   parallel_for(0, row_blocks * groups.count, grain_size, [&](int64_t begin, int64_t end) {
     thread_local ClippedRows clipped;

@@ -176,10 +176,9 @@ class RequantizedColumns {
 };
 
 /// Whether that is the fastest way for all rows and panels of a product, at most so many rows at once.
-inline bool requantizes_at_once(const KernelTable& table, const PackedWeight& weight, int64_t rows, bool affine,
-                                const RequantizeArgs& to) {
+inline bool requantizes_at_once(const KernelTable& table, const PackedWeight& weight, int64_t rows, bool affine) {
   return table.multiply_requantized && !affine && weight.padded_k() <= table.requantized_depth &&
-         (!to.residual || weight.n() % kColumns == 0) && !ClippedRows::may_pay(table, rows, weight.k(), weight.panels());
+         !ClippedRows::may_pay(table, rows, weight.k(), weight.panels());
 }
 
 /// Multiplies a block of rows and some panels, and requantizes the sums while they are in registers. `terms` and `to` are those of

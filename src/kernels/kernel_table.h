@@ -102,8 +102,17 @@ struct MultiplyRequantizedArgs {
   int64_t a_stride;
   int64_t rows;  ///< 1 .. kRowBlock
   const int8_t* panels;
-  int64_t columns;  ///< of all panels; the last one may have columns beyond them, but not with a residual
+  int64_t columns;  ///< of all panels; the last one may have columns beyond them
   int64_t padded_k;
+  RequantizedTerms terms;
+  RequantizeArgs to;
+};
+
+/// The same of a panel's sums that are in memory.
+struct RequantizeSumsArgs {
+  const int32_t* sums;  ///< [rows][kColumns]
+  int64_t rows;
+  int64_t columns;  ///< 1 .. kColumns
   RequantizedTerms terms;
   RequantizeArgs to;
 };

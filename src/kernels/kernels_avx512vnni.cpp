@@ -23,44 +23,49 @@ namespace {
 /// What becomes of a tile's sums: they are stored ...
 struct StoredSums {
   int32_t* sums;
-  int64_t rows;  ///< from one panel to the next
+  int64_t panel_rows;  ///< from one panel to the next
 
-  __m512i start(int64_t, int64_t) const { return _mm512_setzero_si512(); }
-  template <int Rows, int Panels>
-  [[gnu::always_inline]] void operator()(int64_t row, int64_t column, int64_t, __m512i (&acc)[Rows][Panels]) const {
+  __m512i start(int) const { return _mm512_setzero_si512(); }
+  template <int kRows, int kPanels>
+  [[gnu::always_inline]] void operator()(__m512i (&acc)[kRows][kPanels]) const {
 #pragma GCC unroll 16
-    for (int r = 0; r < Rows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-      for (int p = 0; p < Panels; ++p) _mm512_store_si512(sums + (column + p * kColumns) * rows + (row + r) * kColumns, acc[r][p]);
+      for (int p = 0; p < kPanels; ++p) _mm512_store_si512(sums + (p * panel_rows + r) * kColumns, acc[r][p]);
     }
   }
 };
-/// ... or requantized.
-using RequantizedSums = RequantizedTile<Avx512VnniSimd>;
 
-/// Some rows, and all panels that they meet.
-struct Rows {
-  const uint8_t* a;
-  int64_t a_stride;
-  const int8_t* panels;
-  int64_t padded_k;
-  int64_t columns;
+/// ... or requantized.
+struct RequantizedSums {
+  const RequantizedColumnRange<Avx512VnniSimd>& range;
+  int64_t row;
+
+  __m512i start(int panel) const { return range.requantize.start(range.column + panel * kColumns); }
+  template <int kRows, int kPanels>
+  [[gnu::always_inline]] void operator()(__m512i (&acc)[kRows][kPanels]) const {
+    // As values of their own: what has no register here is not to cost the loop its registers.
+    __m512i sums[kRows][kPanels];
+#pragma GCC unroll 16
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int p = 0; p < kPanels; ++p) asm("" : "=v"(sums[r][p]) : "0"(acc[r][p]));
+    }
+    range.requantize(row, range.column, range.columns, sums);
+  }
 };
 
 /// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
 template <int kRows, int kPanels, class Finish>
-[[gnu::noinline]] void accumulate_tile(const Rows& rows, int64_t row, int64_t column, const Finish& finish) {
-  const int64_t panel_bytes = rows.padded_k * kColumns;
-  int64_t a_stride = rows.a_stride;
-  const uint8_t* a = rows.a + row * a_stride;
-  const int8_t* b = rows.panels + column * rows.padded_k;
+[[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, Finish finish) {
+  const int64_t panel_bytes = padded_k * kColumns;
   __m512i acc[kRows][kPanels];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int p = 0; p < kPanels; ++p) acc[r][p] = finish.start(row + r, column + p * kColumns);
+    for (int p = 0; p < kPanels; ++p) acc[r][p] = finish.start(p);
   }
-  for (const uint8_t* const end = a + rows.padded_k; a < end; a += 4, b += 4 * kColumns) {
+  for (const uint8_t* const end = a + padded_k; a < end; a += 4, b += 4 * kColumns) {
     hide(a_stride);
     __m512i weights[kPanels];
 #pragma GCC unroll 2
@@ -74,35 +79,43 @@ template <int kRows, int kPanels, class Finish>
       for (int p = 0; p < kPanels; ++p) acc[r][p] = _mm512_dpbusd_epi32(acc[r][p], bytes, weights[p]);
     }
   }
-  // As values of their own: what finish() has no registers for is not to cost the loop its registers.
-  __m512i sums[kRows][kPanels];
-#pragma GCC unroll 16
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int p = 0; p < kPanels; ++p) asm("" : "=v"(sums[r][p]) : "0"(acc[r][p]));
-  }
-  const int64_t left = rows.columns - column;
-  finish(row, column, left < kPanels * kColumns ? left : kPanels * kColumns, sums);
+  finish(acc);
 }
 
+/// Multiplies rows with panels by tiles. `finish(column, columns)` gives a function of a row: what becomes of a tile that starts
+/// there.
 template <class Finish>
-void multiply(const Rows& rows, int64_t count, const Finish& finish) {
+void multiply(const uint8_t* a, int64_t a_stride, int64_t rows, const int8_t* panels, int64_t columns, int64_t padded_k,
+              const Finish& finish) {
   constexpr int kTileRows = 12;
-  for (int64_t column = 0; column < rows.columns; column += 2 * kColumns) {
-    const bool two = column + kColumns < rows.columns;
-    for_each_row_tile<kTileRows>(count, [&]<int kRows>(int64_t row) {
-      (two ? accumulate_tile<kRows, 2, Finish> : accumulate_tile<kRows, 1, Finish>)(rows, row, column, finish);
+  for (int64_t column = 0; column < columns; column += 2 * kColumns) {
+    const int64_t left = columns - column;
+    const auto finish_row = finish(column, left < 2 * kColumns ? left : 2 * kColumns);
+    using Sums = decltype(finish_row(0));
+    for_each_row_tile<kTileRows>(rows, [&]<int kRows>(int64_t row) {
+      const auto tile = left > kColumns ? accumulate_tile<kRows, 2, Sums> : accumulate_tile<kRows, 1, Sums>;
+      tile(a + row * a_stride, a_stride, panels + column * padded_k, padded_k, finish_row(row));
     });
   }
 }
 
 void accumulate(const AccumulateArgs& args) {
-  multiply({args.a, args.a_stride, args.panels, args.padded_k, args.panel_count * kColumns}, args.rows,
-           StoredSums{args.sums, args.rows});
+  multiply(args.a, args.a_stride, args.rows, args.panels, args.panel_count * kColumns, args.padded_k,
+           [&](int64_t column, int64_t) {
+             return [&args, sums = args.sums + column * args.rows](int64_t row) {
+               return StoredSums{sums + row * kColumns, args.rows};
+             };
+           });
 }
 
 void multiply_requantized(const MultiplyRequantizedArgs& args) {
-  multiply({args.a, args.a_stride, args.panels, args.padded_k, args.columns}, args.rows, RequantizedSums(args.terms, args.to));
+  const RequantizedTile<Avx512VnniSimd> requantize(args.terms, args.to);
+  multiply(args.a, args.a_stride, args.rows, args.panels, args.columns, args.padded_k,
+           [&](int64_t column, int64_t columns) {
+             return [range = RequantizedColumnRange<Avx512VnniSimd>{requantize, column, columns}](int64_t row) {
+               return RequantizedSums{range, row};
+             };
+           });
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "kernels/kernel_table.h"
+#include "kernels/row_tiles.h"
 #include "kernels/simd_lanes.h"
 
 namespace octet::kernels {
@@ -26,18 +27,28 @@ class RequantizedTile {
         sign_(Simd::set_bytes(static_cast<uint8_t>(shift()))) {}
 
   /// What a tile's sums begin with.
-  Int start(int64_t, int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
+  Int start(int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
 
   /// @param columns  of the output from `column` on, at most as many as a row of the sums has
   template <int kRows, int kVectors>
   [[gnu::always_inline]] void operator()(int64_t row, int64_t column, int64_t columns, Int (&sums)[kRows][kVectors]) const {
+    const bool simple = columns == kVectors * Simd::kLanes && !to_.residual;
+    simple ? rows<true>(row, column, columns, sums) : rows<false>(row, column, columns, sums);
+  }
+
+ private:
+  /// @tparam kSimple  whole vectors, and nothing to be added to them: without a branch
+  template <bool kSimple, int kRows, int kVectors>
+  [[gnu::always_inline]] void rows(int64_t row, int64_t column, int64_t columns, Int (&sums)[kRows][kVectors]) const {
     constexpr int kRowsAtOnce = 4 / kVectors;
+    if constexpr (kSimple) columns = kVectors * Simd::kLanes;
     Float multiplier[kVectors], bias[kVectors];
 #pragma GCC unroll 2
     for (int v = 0; v < kVectors; ++v) {
       multiplier[v] = Simd::load(terms_.multiplier + column + v * Simd::kLanes, AllLanes{});
       bias[v] = Simd::load(terms_.bias + column + v * Simd::kLanes, AllLanes{});
     }
+    uint8_t* out = to_.out + row * to_.out_stride + column;
 #pragma GCC unroll 16
     for (int first = 0; first < kRows; first += kRowsAtOnce) {
       Int integers[4];
@@ -49,28 +60,30 @@ class RequantizedTile {
           continue;
         }
         Float y = Simd::fma(Simd::to_float(sums[r][v]), multiplier[v], bias[v]);
-        if (to_.residual) y = add_residual(y, row + r, column + v * Simd::kLanes);
+        if constexpr (!kSimple) y = add_residual(y, row + r, column + v * Simd::kLanes, columns - v * Simd::kLanes);
         integers[i] = Simd::round(Simd::min(high_, y));  // y where that is NaN, and then the lowest integer
       }
       auto bytes = Simd::saturated_bytes(integers[0], integers[1], integers[2], integers[3], zero_point_);
       bytes = Simd::exclusive_or(Simd::max_bytes(bytes, low_), sign_);
-      uint8_t* const out = to_.out + (row + first) * to_.out_stride + column;
-      Simd::template store_bytes<0, kVectors>(out, bytes, columns);
-      if constexpr (kVectors == 2) {
-        if (first + 1 < kRows) Simd::template store_bytes<2, 2>(out + to_.out_stride, bytes, columns);
-      } else {
-        if (first + 1 < kRows) Simd::template store_bytes<1, 1>(out + to_.out_stride, bytes, columns);
-        if (first + 2 < kRows) Simd::template store_bytes<2, 1>(out + 2 * to_.out_stride, bytes, columns);
-        if (first + 3 < kRows) Simd::template store_bytes<3, 1>(out + 3 * to_.out_stride, bytes, columns);
-      }
+      store<0, kRows, kVectors>(first, bytes, columns, out);
     }
   }
 
- private:
+  /// Stores the row `first + kRow` of the bytes, and those after it, if there are such rows.
+  template <int kRow, int kRows, int kVectors>
+  [[gnu::always_inline]] void store(int first, typename Simd::Bytes bytes, int64_t columns, uint8_t*& out) const {
+    if (first + kRow >= kRows) return;
+    Simd::template store_bytes<kRow * kVectors, kVectors>(out, bytes, columns);
+    out += to_.out_stride;
+    if constexpr (kRow + 1 < 4 / kVectors) store<kRow + 1, kRows, kVectors>(first, bytes, columns, out);
+  }
+
   int32_t shift() const { return to_.quantize.quant_min < 0 ? 128 : 0; }
 
-  Float add_residual(Float y, int64_t row, int64_t column) const {
-    const Int q = Simd::load(to_.residual + row * to_.residual_stride + column, AllLanes{});
+  Float add_residual(Float y, int64_t row, int64_t column, int64_t columns) const {
+    if (!to_.residual || columns <= 0) return y;
+    const uint8_t* const from = to_.residual + row * to_.residual_stride + column;
+    const Int q = columns < Simd::kLanes ? Simd::load(from, FirstLanes{columns}) : Simd::load(from, AllLanes{});
     const Int difference = Simd::sub(q, Simd::set(to_.residual_zero_point));
     return Simd::fma(Simd::to_float(difference), Simd::set(to_.residual_multiplier), y);
   }
@@ -81,5 +94,36 @@ class RequantizedTile {
   Int zero_point_;
   typename Simd::Bytes low_, sign_;
 };
+
+/// What becomes of the sums of some columns. As small as it is, a tile takes it with the row in registers.
+template <class Simd>
+struct RequantizedColumnRange {
+  const RequantizedTile<Simd>& requantize;
+  int64_t column, columns;
+};
+
+/// Sums that are in memory.
+template <class Simd>
+void requantize_sums(const RequantizeSumsArgs& args) {
+  using Int = typename Simd::Int;
+  constexpr int kVectors = kColumns / Simd::kLanes, kRows = 4 / kVectors;
+  const RequantizedTile<Simd> requantize(args.terms, args.to);
+  Int start[kVectors];
+  for (int v = 0; v < kVectors; ++v) start[v] = requantize.start(v * Simd::kLanes);
+  for (int64_t first = 0; first < args.rows; first += kRows) {
+    call_row_tile<kRows>(args.rows - first, first, [&]<int kTileRows>(int64_t row) {
+      Int sums[kTileRows][kVectors];
+#pragma GCC unroll 4
+      for (int r = 0; r < kTileRows; ++r) {
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) {
+          const int32_t* const from = args.sums + (row + r) * kColumns + v * Simd::kLanes;
+          sums[r][v] = Simd::add(Simd::load(from, AllLanes{}), start[v]);
+        }
+      }
+      requantize(row, 0, args.columns, sums);
+    });
+  }
+}
 
 }  // namespace octet::kernels

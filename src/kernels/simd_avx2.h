@@ -244,11 +244,20 @@ struct Avx2Simd {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int32_t>(lanes.count)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
   }
 
-  template <class Lanes>
-  static __m128i load_64_bits(const void* p, Lanes lanes) {
-    int64_t bits = 0;
-    memcpy(&bits, p, count<Avx2Simd>(lanes));
-    return _mm_cvtsi64_si128(bits);
+  static __m128i load_64_bits(const void* p, AllLanes) { return _mm_loadl_epi64(static_cast<const __m128i*>(p)); }
+  /// Without a loop over the bytes: two words, or two pairs of bytes, that overlap.
+  static __m128i load_64_bits(const void* p, FirstLanes lanes) {
+    const int64_t n = lanes.count;
+    return _mm_cvtsi64_si128(static_cast<int64_t>(n >= 4 ? ends<uint32_t>(p, n) : n >= 2 ? ends<uint16_t>(p, n) : ends<uint8_t>(p, n)));
+  }
+  template <class Word>
+  static uint64_t ends(const void* p, int64_t n) {
+    const auto* const bytes = static_cast<const uint8_t*>(p);
+    const int64_t last_at = n - static_cast<int64_t>(sizeof(Word));
+    Word first, last;
+    memcpy(&first, bytes, sizeof(first));
+    memcpy(&last, bytes + last_at, sizeof(last));
+    return first | static_cast<uint64_t>(last) << 8 * last_at;
   }
 };
 

@@ -1,3 +1,5 @@
+#include "kernels/requantized_tile_impl.h"
+#include "kernels/simd_avx512vnni.h"
 #include "kernels/winograd_impl.h"
 
 namespace octet::kernels {
@@ -13,6 +15,7 @@ const WinogradKernels avx512_vnni_winograd_kernels{
     .of_2x2 = Winograd<Avx512VnniIsa, 2>::transforms,
     .of_4x4 = Winograd<Avx512VnniIsa, 4>::transforms,
     .multiply = multiply_words_avx512_vnni,
+    .requantize = requantize_sums<Avx512VnniSimd>,
     .costs = {.product = 2.0, .weight = 7.5, .input = 15.0, .output = 30.0},
 };
 

@@ -62,6 +62,7 @@ struct WinogradCosts {
 struct WinogradKernels {
   WinogradTransforms of_2x2, of_4x4;
   void (*multiply)(const WordProductArgs& args);  ///< inputs are rows, one for each tile
+  void (*requantize)(const RequantizeSumsArgs& args);
   WinogradCosts costs;
 };
 

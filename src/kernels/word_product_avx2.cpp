@@ -26,65 +26,59 @@ struct StoredSums {
   int32_t* sums;
   bool add;  ///< to what is there
 
-  __m256i start(int64_t row, int64_t column) const {
-    return add ? _mm256_load_si256(reinterpret_cast<const __m256i*>(sums + row * kColumns + column)) : _mm256_setzero_si256();
-  }
+  __m256i start(int row, int vector) const { return add ? _mm256_load_si256(at(row, vector)) : _mm256_setzero_si256(); }
   template <int kRows>
-  [[gnu::always_inline]] void operator()(int64_t row, int64_t column, int64_t, __m256i (&acc)[kRows][2]) const {
+  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) {
-        _mm256_store_si256(reinterpret_cast<__m256i*>(sums + (row + r) * kColumns + column) + v, acc[r][v]);
-      }
+      for (int v = 0; v < 2; ++v) _mm256_store_si256(at(r, v), acc[r][v]);
     }
   }
+  __m256i* at(int row, int vector) const { return reinterpret_cast<__m256i*>(sums + row * kColumns) + vector; }
 };
+
 /// ... or requantized.
-using RequantizedSums = RequantizedTile<Avx2Simd>;
+struct RequantizedSums {
+  const RequantizedColumnRange<Avx2Simd>& range;
+  int64_t row;
 
-/// Rows of words and a panel that they meet.
-struct Words {
-  const int16_t* rows;
-  int64_t row_stride;
-  int64_t odd;
-  const int16_t* weight;
-  int64_t quads;
+  __m256i start(int, int vector) const { return range.requantize.start(range.column + 8 * vector); }
+  template <int kRows>
+  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
+    // As values of their own: what has no register here is not to cost the loop its registers.
+    __m256i sums[kRows][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) asm("" : "=x"(sums[r][v]) : "0"(acc[r][v]));
+    }
+    range.requantize(row, range.column, range.columns, sums);
+  }
 };
 
-/// Rows x 16 columns, from that row and column of the output on.
+/// Rows x 16 columns.
 template <int kRows, class Finish>
-[[gnu::noinline]] void accumulate_tile(const Words& words, int64_t row, int64_t column, int64_t columns, const Finish& finish) {
+[[gnu::noinline]] void accumulate_tile(const int16_t* a, int64_t a_stride, int64_t odd, const int16_t* b, int64_t quads, Finish finish) {
   __m256i acc[kRows][2];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(row + r, column + 8 * v);
+    for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(r, v);
   }
   const auto load = [](const int16_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); };
-  int64_t stride = words.row_stride;
-  const int64_t odd = words.odd;
-  const int16_t* b = words.weight;
-  const int16_t* a = words.rows + row * stride;
-  for (const int16_t* const end = a + 2 * words.quads; a < end; a += 2) {
+  for (const int16_t* const end = a + 2 * quads; a < end; a += 2) {
 #pragma GCC unroll 2
     for (const bool is_odd : {false, true}) {
-      asm("" : "+r"(stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
+      asm("" : "+r"(a_stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
       const int16_t* const from = is_odd ? a + odd : a;
       const __m256i b0 = load(b), b1 = load(b + kColumns);
 #pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], from + r * stride, b0, b1);
+      for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], from + r * a_stride, b0, b1);
       b += 2 * kColumns;
     }
   }
-  // As values of their own: what finish() has no registers for is not to cost the loop its registers.
-  __m256i sums[kRows][2];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) asm("" : "=x"(sums[r][v]) : "0"(acc[r][v]));
-  }
-  finish(row, column, columns, sums);
+  finish(acc);
 }
 
 /// The bytes of each 16-bit lane, widened.
@@ -125,7 +119,7 @@ constexpr int kTileRows = 6;
 
 void multiply_words_avx2(const WordProductArgs& args) {
   multiply_words<kTileRows>(args, [&]<int kRows>(const int16_t* words, const int16_t* weight, int32_t* sums) {
-    accumulate_tile<kRows>({words, args.row_stride, args.odd, weight, args.quads}, 0, 0, kColumns, StoredSums{sums, args.add});
+    accumulate_tile<kRows>(words, args.row_stride, args.odd, weight, args.quads, StoredSums{sums, args.add});
   });
 }
 
@@ -157,14 +151,14 @@ void accumulate_many_avx2(const AccumulateArgs& args) {
 void multiply_requantized_avx2(const MultiplyRequantizedArgs& args) {
   const int64_t k = args.padded_k, row_stride = k + 32;  // rows do not compete for the same lines of the cache
   alignas(64) int16_t rows[kRowBlock * (kRequantizedDepth + 32)], weight[kRequantizedDepth * kColumns];
-  const RequantizedSums finish(args.terms, args.to);
+  const RequantizedTile<Avx2Simd> requantize(args.terms, args.to);
   for (int64_t row = 0; row < args.rows; ++row) widen_row(args.a + row * args.a_stride, k, rows + row * row_stride);
-  const Words words{rows, row_stride, k / 2, weight, k / 4};
   for (int64_t column = 0; column < args.columns; column += kColumns) {
     widen_panel(args.panels + column * k, k, weight);
     const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
+    const RequantizedColumnRange<Avx2Simd> range{requantize, column, columns};
     for_each_row_tile<kTileRows>(args.rows, [&]<int kRows>(int64_t row) {
-      accumulate_tile<kRows>(words, row, column, columns, finish);
+      accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, k / 4, RequantizedSums{range, row});
     });
   }
 }
