@@ -53,7 +53,10 @@ class Gather {
     if (bytes == 0) return;
     const int64_t begin = std::clamp<int64_t>(inside_.begin - first, 0, pixels);
     const int64_t end = std::clamp<int64_t>(inside_.end - first, begin, pixels);
-    if (bytes <= kSlack && gather_short(pixel, begin, end, rows)) {
+    const bool is_short = bytes <= kSlack / 2   ? gather_short<kSlack / 2>(pixel, begin, end, rows)
+                          : bytes <= kSlack ? gather_short<kSlack>(pixel, begin, end, rows)
+                                            : false;
+    if (is_short) {
       gather(pixel, 0, begin, group, rows);
       gather(pixel, end, pixels, group, rows);
     } else {
@@ -84,9 +87,10 @@ class Gather {
     }
   }
 
-  /// The same for pixels inside and few bytes in a row of taps, as the first layers of networks have: kSlack bytes are copied for
+  /// The same for pixels inside and few bytes in a row of taps, as the first layers of networks have: kCopied bytes are copied for
   /// each, and what is too much is overwritten by the next row of taps.
   /// @return whether no row of taps is in the padding, and so many bytes may be read of the input
+  template <int64_t kCopied>
   bool gather_short(const Pixel& pixel, int64_t begin, int64_t end, Matrix<uint8_t> rows) const {
     if (begin == end) return false;
     const int64_t bytes = width_.taps * taken_, step = width_.input_step * channels_;
@@ -95,9 +99,9 @@ class Gather {
     for (int64_t d = 0; d < phase_.axes[0].taps; ++d) {
       for (int64_t h = 0; h < phase_.axes[1].taps; ++h, column += bytes) {
         const uint8_t* from = call_.input_row(phase_, pixel, d, h);
-        if (!from || end_ - from < last + kSlack) return false;
+        if (!from || end_ - from < last + kCopied) return false;
         from += first;
-        for (int64_t i = begin; i < end; ++i, from += step) std::memcpy(rows.row(i) + column, from, kSlack);
+        for (int64_t i = begin; i < end; ++i, from += step) std::memcpy(rows.row(i) + column, from, kCopied);
       }
     }
     return true;
@@ -155,15 +159,18 @@ class PixelBlock {
       raster_.advance(pixel, pixels);
       row += pixels;
     }
+  }
+
+  /// The rows with their terms.
+  const RowBlock& rows() {
     for (int64_t row = 0; row < block_.rows; ++row) {
       terms_[row] = {call_.input.zero_point, 0, call_.input.scale};
       if (!call_.columns.affine) continue;
       const int32_t sum = std::accumulate(block_.q.row(row), block_.q.row(row) + depth_, int32_t{0});
       terms_[row].centered_sum = sum - call_.input.zero_point * static_cast<int32_t>(depth_);
     }
+    return block_;
   }
-
-  const RowBlock& rows() const { return block_; }
 
   /// Multiplies the rows with some panels into the output, where they start at that channel.
   void multiply_requantized(const PackedWeight& weight, int64_t first_panel, int64_t panels, const RequantizedTerms& terms,
