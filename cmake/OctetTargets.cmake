@@ -1,13 +1,18 @@
 # Helpers that every layer's CMakeLists uses, so that a layer's own file lists only what is special about it.
 
+# octet_sanitize(TARGET SANITIZERS): builds a target with sanitizers, as -fsanitize takes them.
+function(octet_sanitize target sanitizers)
+  # In code with sanitizers GCC takes initialized variables for uninitialized ones.
+  target_compile_options(${target} PRIVATE -fsanitize=${sanitizers} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    -Wno-maybe-uninitialized)
+  target_link_options(${target} PUBLIC -fsanitize=${sanitizers})
+endfunction()
+
 # Warnings and sanitizers, the same for every target of ours.
 function(octet_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra $<$<BOOL:${OCTET_WARNINGS_AS_ERRORS}>:-Werror>)
   if(OCTET_SANITIZE)
-    # In code with sanitizers GCC takes initialized variables for uninitialized ones.
-    target_compile_options(${target} PRIVATE -fsanitize=${OCTET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-      -Wno-maybe-uninitialized)
-    target_link_options(${target} PUBLIC -fsanitize=${OCTET_SANITIZE})
+    octet_sanitize(${target} "${OCTET_SANITIZE}")
   endif()
 endfunction()
 
@@ -21,9 +26,10 @@ function(octet_layer_sources out_sources out_tests directory)
   set(${out_tests} ${tests} PARENT_SCOPE)
 endfunction()
 
-# octet_add_test(NAME SOURCES... LIBRARIES...): a GoogleTest program whose cases ctest sees one by one, labelled with its name.
+# octet_add_test(NAME [PREFIX] SOURCES... LIBRARIES...): a GoogleTest program whose cases ctest sees one by one, labelled with its
+# name.
 function(octet_add_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "" "PREFIX" "SOURCES;LIBRARIES;DEPENDS" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest GTest::gtest_main)
   octet_compile_options(${name})
@@ -31,7 +37,7 @@ function(octet_add_test name)
     add_dependencies(${name} ${ARG_DEPENDS})
   endif()
   include(GoogleTest)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 PROPERTIES TIMEOUT 600 LABELS ${name})
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 120 TEST_PREFIX "${ARG_PREFIX}" PROPERTIES TIMEOUT 600 LABELS ${name})
 endfunction()
 
 # Lets a program use the precompiled header of the library, for which it must be compiled with the same flags.
