@@ -1,6 +1,7 @@
 // What the int8 engine reaches, for each ISA: multiply-adds a second (MAC/s) of products, values a
 // second of the rest. One thread; what surrounds the products (zero points, scales, bias, rounding) is included.
 
+#include <octet/kernels/binary.h>
 #include <octet/kernels/convolution.h>
 #include <octet/kernels/convolution_algorithm.h>
 #include <octet/kernels/elementwise.h>
@@ -226,7 +227,7 @@ void register_benchmarks(Isa isa) {
       });
     }
   }
-  static std::vector<uint8_t> q(kValues);
+  static std::vector<uint8_t> q(kValues), sums(kValues);
   static std::vector<float> y(kValues);
   add("min_max", [=](benchmark::State& state) {
     bench_values(state, isa, [](const float* x) { benchmark::DoNotOptimize(min_max(x, kValues)); });
@@ -236,6 +237,12 @@ void register_benchmarks(Isa isa) {
   });
   add("fake_quantize", [=](benchmark::State& state) { bench_fake_quantize(state, isa, /*backward=*/false); });
   add("fake_quantize_backward", [=](benchmark::State& state) { bench_fake_quantize(state, isa, /*backward=*/true); });
+  add("add", [=](benchmark::State& state) {
+    bench_values(state, isa, [](const float*) {
+      const Matrix<const uint8_t> row{q.data(), kValues};
+      kernels::add({row, 0.04f, 128}, {row, 0.03f, 100}, 1, kValues, {.scale = 0.07f, .zero_point = 120}, {sums.data(), kValues});
+    });
+  });
   add("sigmoid",
       [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { sigmoid(x, kValues, y.data()); }); });
   add("tanh", [=](benchmark::State& state) { bench_values(state, isa, [](const float* x) { tanh(x, kValues, y.data()); }); });

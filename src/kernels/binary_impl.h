@@ -11,13 +11,27 @@ namespace octet::kernels {
 /// The arguments are a copy, which the output can't alias.
 template <class Simd, class Quantized, class Combine>
 void quantize_pairs(const Quantized* a, const Quantized* b, int64_t n, BinaryArgs args, Quantized* out, const Combine& combine) {
-  for_each_double_vector<Simd>(n, [&]<class Part>(Part part, int64_t i, auto lanes) {
-    const Quantizer<Part> quantizer(args.out);
+  const auto value = [&]<class Part>(Part part, int64_t i, auto lanes) {
     const auto centered = [&](const Quantized* q, int32_t zero_point) {
       return Part::to_float(Part::sub(Part::load(q + i, lanes), Part::set(zero_point)));
     };
-    const auto y = combine(part, args, centered(a, args.a_zero_point), centered(b, args.b_zero_point));
-    Part::store_low_bytes(reinterpret_cast<uint8_t*>(out) + i, quantizer(y), lanes);
+    return combine(part, args, centered(a, args.a_zero_point), centered(b, args.b_zero_point));
+  };
+  auto* const bytes = reinterpret_cast<uint8_t*>(out);
+  int64_t done = 0;
+  if constexpr (kQuantizesBytes<Simd>) {
+    constexpr int64_t kStep = 4 * Simd::kLanes;
+    const BytesQuantizer<Simd> quantizer(args.out);
+    for (; done + kStep <= n; done += kStep) {
+      typename Simd::Float values[4];
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) values[v] = value(Simd{}, done + v * Simd::kLanes, AllLanes{});
+      Simd::store_all_bytes(bytes + done, quantizer(values));
+    }
+  }
+  for_each_double_vector<Simd>(n - done, [&]<class Part>(Part part, int64_t i, auto lanes) {
+    const Quantizer<Part> quantizer(args.out);
+    Part::store_low_bytes(bytes + done + i, quantizer(value(part, done + i, lanes)), lanes);
   });
 }
 

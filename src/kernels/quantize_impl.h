@@ -47,6 +47,38 @@ struct Quantizer {
   typename Simd::Int zero_point;
 };
 
+/// Whether BytesQuantizer can be had.
+template <class Simd>
+constexpr bool kQuantizesBytes = requires { typename Simd::Bytes; };
+
+/// Four scaled vectors to one of bytes, which takes half the instructions that vectors by themselves would. The bytes are the low
+/// ones of Quantizer's integers: values above the range are limited as floats, those below it and NaN by saturation.
+template <class Simd>
+class BytesQuantizer {
+ public:
+  explicit BytesQuantizer(const QuantizeArgs& args)
+      : high_(Simd::set(static_cast<float>(args.quant_max - args.zero_point))),
+        zero_point_(Simd::set_words(static_cast<int16_t>(args.zero_point + shift(args)))),
+        low_(Simd::set_bytes(static_cast<uint8_t>(args.quant_min + shift(args)))),
+        shift_(Simd::set_bytes(static_cast<uint8_t>(shift(args)))) {}
+
+  [[gnu::always_inline]] typename Simd::Bytes operator()(const typename Simd::Float (&scaled)[4]) const {
+    typename Simd::Int integers[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) integers[i] = Simd::round(Simd::min(high_, scaled[i]));  // NaN stays, and becomes the lowest
+    const auto bytes = Simd::saturated_bytes(integers[0], integers[1], integers[2], integers[3], zero_point_);
+    return Simd::exclusive_or(Simd::max_bytes(bytes, low_), shift_);
+  }
+
+ private:
+  /// Signed bytes are made as unsigned ones 128 higher, which differ in one bit.
+  static int32_t shift(const QuantizeArgs& args) { return args.quant_min < 0 ? 128 : 0; }
+
+  typename Simd::Float high_;
+  typename Simd::Int zero_point_;
+  typename Simd::Bytes low_, shift_;
+};
+
 template <class Simd>
 int32_t quantize(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q) {
   const Quantizer<Simd> quantizer(args);

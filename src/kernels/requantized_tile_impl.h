@@ -3,14 +3,13 @@
 #include <cstdint>
 
 #include "kernels/kernel_table.h"
+#include "kernels/quantize_impl.h"
 #include "kernels/row_tiles.h"
 #include "kernels/simd_lanes.h"
 
 namespace octet::kernels {
 
-/// Requantizes sums that are in registers. Four vectors at a time become one of bytes, which takes half the instructions that
-/// vectors by themselves would. The integers are those of Requantizer, for values that are not NaN, too: what is above the output's
-/// range is limited as a float, what is below by saturation.
+/// Requantizes sums that are in registers, to the same integers as Requantizer.
 template <class Simd>
 class RequantizedTile {
   using Float = typename Simd::Float;
@@ -20,11 +19,7 @@ class RequantizedTile {
   RequantizedTile(const RequantizedTerms& terms, const RequantizeArgs& to)
       : terms_(terms),
         to_(to),
-        high_(Simd::set(static_cast<float>(to.quantize.quant_max - to.quantize.zero_point))),
-        // Signed bytes are unsigned ones with another first bit, 128 higher.
-        zero_point_(Simd::set_words(static_cast<int16_t>(to.quantize.zero_point + shift()))),
-        low_(Simd::set_bytes(static_cast<uint8_t>(to.quantize.quant_min + shift()))),
-        sign_(Simd::set_bytes(static_cast<uint8_t>(shift()))) {}
+        quantizer_(to.quantize) {}
 
   /// What a tile's sums begin with.
   Int start(int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
@@ -51,21 +46,20 @@ class RequantizedTile {
     uint8_t* out = to_.out + row * to_.out_stride + column;
 #pragma GCC unroll 16
     for (int first = 0; first < kRows; first += kRowsAtOnce) {
-      Int integers[4];
+      Float values[4];
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) {
         const int r = first + i / kVectors, v = i % kVectors;
         if (r >= kRows) {
-          integers[i] = integers[i - kVectors];  // not stored
+          values[i] = values[i - kVectors];  // not stored
           continue;
         }
-        Float y = Simd::fma(Simd::to_float(sums[r][v]), multiplier[v], bias[v]);
-        if constexpr (!kSimple) y = add_residual(y, row + r, column + v * Simd::kLanes, columns - v * Simd::kLanes);
-        integers[i] = Simd::round(Simd::min(high_, y));  // y where that is NaN, and then the lowest integer
+        values[i] = Simd::fma(Simd::to_float(sums[r][v]), multiplier[v], bias[v]);
+        if constexpr (!kSimple) {
+          values[i] = add_residual(values[i], row + r, column + v * Simd::kLanes, columns - v * Simd::kLanes);
+        }
       }
-      auto bytes = Simd::saturated_bytes(integers[0], integers[1], integers[2], integers[3], zero_point_);
-      bytes = Simd::exclusive_or(Simd::max_bytes(bytes, low_), sign_);
-      store<0, kRows, kVectors>(first, bytes, columns, out);
+      store<0, kRows, kVectors>(first, quantizer_(values), columns, out);
     }
   }
 
@@ -78,8 +72,6 @@ class RequantizedTile {
     if constexpr (kRow + 1 < 4 / kVectors) store<kRow + 1, kRows, kVectors>(first, bytes, columns, out);
   }
 
-  int32_t shift() const { return to_.quantize.quant_min < 0 ? 128 : 0; }
-
   Float add_residual(Float y, int64_t row, int64_t column, int64_t columns) const {
     if (!to_.residual || columns <= 0) return y;
     const uint8_t* const from = to_.residual + row * to_.residual_stride + column;
@@ -90,9 +82,7 @@ class RequantizedTile {
 
   RequantizedTerms terms_;
   RequantizeArgs to_;  // a copy: the output may not alias it
-  Float high_;
-  Int zero_point_;
-  typename Simd::Bytes low_, sign_;
+  BytesQuantizer<Simd> quantizer_;
 };
 
 /// What becomes of the sums of some columns. As small as it is, a tile takes it with the row in registers.

@@ -98,6 +98,7 @@ struct Avx2Simd {
   static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
   static Bytes max_bytes(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
   static Bytes exclusive_or(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+  static void store_all_bytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   /// Stores the first n bytes of those that two vectors became, kFirst the first of them.
   template <int kFirst, int kVectors>
   static void store_bytes(uint8_t* p, Bytes v, int64_t n) {

@@ -67,6 +67,7 @@ struct Avx512VnniSimd {
   static Bytes set_bytes(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
   static Bytes max_bytes(Bytes a, Bytes b) { return _mm512_max_epu8(a, b); }
   static Bytes exclusive_or(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+  static void store_all_bytes(uint8_t* p, Bytes v) { _mm512_storeu_si512(p, v); }
   /// Stores the first n bytes of those that kVectors vectors became, kFirst the first of them.
   template <int kFirst, int kVectors>
   static void store_bytes(uint8_t* p, Bytes v, int64_t n) {
