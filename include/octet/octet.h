@@ -29,6 +29,7 @@
 #include <octet/nn/quantized_lstm.h>
 #include <octet/nn/quantized_multihead_attention.h>
 #include <octet/nn/transformer.h>
+#include <octet/nn/verbose.h>
 #include <octet/observe/default_qconfigs.h>
 #include <octet/observe/entropy_observer.h>
 #include <octet/observe/learnable_fake_quantize.h>

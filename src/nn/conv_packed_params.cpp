@@ -1,5 +1,7 @@
 #include <octet/nn/batch_norm_folding.h>
+#include <octet/kernels/isa.h>
 #include <octet/nn/conv_packed_params.h>
+#include <octet/nn/verbose.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/module_path.h>
 #include <octet/tensor/parallel.h>
@@ -14,6 +16,9 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <sstream>
 #include <stdexcept>
 #include <utility>
 
@@ -85,6 +90,14 @@ at::Tensor pad(at::Tensor integers, const ConvolutionOptions& options, int64_t z
         integers.index_select(2 + i, padded_index(integers.size(2 + i), widths[2 * i], widths[2 * i + 1], options.padding_mode));
   }
   return integers;
+}
+
+/// One line in one piece: threads may run convolutions at once.
+void say(kernels::ConvolutionAlgorithm algorithm, at::IntArrayRef input, at::IntArrayRef output, double milliseconds) {
+  std::ostringstream line;
+  line << "octet: " << ModulePathScope::current() << ": convolution by " << kernels::name(algorithm) << " on "
+       << kernels::name(kernels::selected_isa()) << ", " << input << " -> " << output << ", " << milliseconds << " ms\n";
+  std::cerr << line.str();
 }
 
 }  // namespace
@@ -204,9 +217,14 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
     epilogue.residual = &added;
   }
   const kernels::WeightQParams qparams{scale_.data(), scale_.size() > 1, zero_point_.empty() ? nullptr : zero_point_.data()};
+  const auto started = std::chrono::steady_clock::now();
   with_byte_type(output.dtype, [&]<class T>() {
     kernels::convolution(in, packed_, qparams, epilogue, output.affine(), out.data_ptr<T>(), parallel_for);
   });
+  if (is_verbose()) {
+    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - started;
+    say(kernels::convolution_algorithm(in, packed_, !zero_point_.empty()), input.sizes(), result.sizes(), elapsed.count());
+  }
   return make_per_tensor_quantized(has_batch ? result : result.squeeze(0), output.scale, output.zero_point);
 }
 

@@ -1,5 +1,7 @@
 #include <octet/nn/conv_packed_params.h>
+#include <octet/nn/verbose.h>
 #include <octet/observe/default_qconfigs.h>
+#include <octet/tensor/module_path.h>
 #include <octet/tensor/quantize.h>
 #include <octet/tensor/quantized_tensor.h>
 
@@ -126,6 +128,26 @@ TEST(ConvPackedParams, GivesTheExactSumsByTheFormulaForAllOptions) {
       EXPECT_EQ(octet::q_zero_point(result), output.zero_point);
     }
   }
+}
+
+TEST(ConvPackedParams, SaysWhatItDoesIfAsked) {
+  const auto options = ConvolutionOptions::from(torch::nn::detail::ConvNdOptions<2>(3, 5, 3).padding(1).stride(2));
+  const auto params = ConvPackedParams::from_float(torch::randn({5, 3, 3, 3}), {}, options, *kPerChannel, "conv");
+  const at::Tensor input = quantize_per_tensor(torch::randn({1, 3, 8, 6}), 0.03, 121, quint8);
+  const auto said = [&] {
+    const ModulePathScope scope("layer1.conv2");
+    testing::internal::CaptureStderr();
+    params.apply(input, {0.071, 93, quint8, 0, 255}, /*relu=*/false);
+    return testing::internal::GetCapturedStderr();
+  };
+  EXPECT_EQ(said(), "");
+  nn::set_verbose(true);
+  const std::string line = said();
+  nn::set_verbose(false);
+  EXPECT_EQ(line.find("octet: layer1.conv2: convolution by gemm on "), 0) << line;
+  EXPECT_NE(line.find(", [1, 3, 8, 6] -> [1, 5, 4, 3], "), std::string::npos) << line;
+  EXPECT_EQ(line.substr(line.size() - 4), " ms\n") << line;
+  EXPECT_EQ(said(), "");
 }
 
 TEST(ConvPackedParams, QuantizesTransposedWeightsPerOutputChannelWithGroupsToo) {
