@@ -1,4 +1,5 @@
 #include <octet/nn/batch_norm_folding.h>
+#include <octet/kernels/channels_last.h>
 #include <octet/kernels/isa.h>
 #include <octet/nn/conv_packed_params.h>
 #include <octet/nn/verbose.h>
@@ -49,7 +50,16 @@ std::vector<int64_t> weight_sizes(const ConvolutionOptions& options) {
 WeightLayout layout_of(const ConvolutionOptions& options) { return {options.geometry.transposed ? options.geometry.groups : 0}; }
 
 /// [first, channels, sizes...] as the kernels read weights and images: [first, sizes..., channels].
-at::Tensor channels_last(const at::Tensor& integers) { return integers.movedim(1, -1).contiguous(); }
+at::Tensor channels_last(const at::Tensor& integers) {
+  const at::Tensor view = integers.movedim(1, -1);
+  const int64_t channels = integers.size(1);
+  if (view.is_contiguous() || !integers.is_contiguous() || channels > kernels::kMostPlanes || channels == 0) return view.contiguous();
+  const at::Tensor out = empty_activation(view.sizes(), integers.scalar_type());
+  const int64_t images = integers.size(0), pixels = images == 0 ? 0 : integers.numel() / (images * channels);
+  kernels::channels_last(static_cast<const uint8_t*>(integers.const_data_ptr()), images, channels, pixels,
+                         static_cast<uint8_t*>(out.data_ptr()), parallel_for);
+  return out;
+}
 
 kernels::PackedConvolution pack(const at::Tensor& integers, const ConvolutionGeometry& geometry, const std::string& where) {
   try {
