@@ -111,7 +111,7 @@ struct ConvolutionLayer {
   int64_t in_channels, out_channels, groups, kernel, stride, size;
 };
 
-/// ResNet-50's and MobileNetV2's kinds of layers.
+/// The kinds of layers of ResNet-50, MobileNetV2 and EfficientNet-Lite0.
 const ConvolutionLayer kConvolutionLayers[] = {
     {"first_7x7", 3, 64, 1, 7, 2, 224},
     {"first_3x3", 3, 32, 1, 3, 2, 224},
@@ -125,10 +125,22 @@ const ConvolutionLayer kConvolutionLayers[] = {
     {"1x1", 24, 144, 1, 1, 1, 56},
     {"1x1", 1024, 2048, 1, 1, 2, 14},
     {"1x1", 960, 160, 1, 1, 1, 7},
+    {"depthwise_3x3", 32, 32, 32, 3, 1, 112},
     {"depthwise_3x3", 96, 96, 96, 3, 1, 112},
-    {"depthwise_3x3", 96, 96, 96, 3, 2, 112},
+    {"depthwise_3x3", 144, 144, 144, 3, 1, 56},
+    {"depthwise_3x3", 192, 192, 192, 3, 1, 28},
     {"depthwise_3x3", 384, 384, 384, 3, 1, 14},
+    {"depthwise_3x3", 576, 576, 576, 3, 1, 14},
     {"depthwise_3x3", 960, 960, 960, 3, 1, 7},
+    {"depthwise_3x3", 96, 96, 96, 3, 2, 112},
+    {"depthwise_3x3", 144, 144, 144, 3, 2, 56},
+    {"depthwise_3x3", 192, 192, 192, 3, 2, 28},
+    {"depthwise_3x3", 576, 576, 576, 3, 2, 14},
+    {"depthwise_5x5", 144, 144, 144, 5, 2, 56},
+    {"depthwise_5x5", 240, 240, 240, 5, 1, 28},
+    {"depthwise_5x5", 480, 480, 480, 5, 1, 14},
+    {"depthwise_5x5", 672, 672, 672, 5, 1, 14},
+    {"depthwise_5x5", 1152, 1152, 1152, 5, 1, 7},
 };
 
 void bench_convolution(benchmark::State& state, Isa isa, const ConvolutionLayer& layer) {
