@@ -4,7 +4,7 @@
 #include "kernels/aligned_array.h"
 #include "kernels/convolution_call.h"
 #include "kernels/convolution_layout.h"
-#include "kernels/depthwise_quads.h"
+#include "kernels/depthwise_rows.h"
 #include "kernels/kernel_table.h"
 #include "kernels/work.h"
 
@@ -23,12 +23,32 @@ DepthwiseWeight centered(DepthwiseWeight weight, int64_t taps, const PerColumn<i
   return weight;
 }
 
+/// What a thread keeps, so that nothing is allocated in the steady state.
+struct Scratch {
+  ColumnTerms columns(const ConvolutionCall& call, const DepthwiseWeight& weight) {
+    const int64_t channels = call.geometry.in_channels;
+    return {weight.sums.data(), nullptr, call.columns.scales.all(channels, scales), call.columns.biases.all(channels, biases)};
+  }
+
+  /// Zero points, as many as a row of the input has bytes.
+  const uint8_t* padding_row(const ConvolutionCall& call) {
+    padding.assign(call.input.size[2] * call.geometry.in_channels, static_cast<uint8_t>(call.input.zero_point));
+    return padding.data();
+  }
+
+  std::vector<float> scales, biases;
+  std::vector<uint8_t> padding;
+  std::vector<const uint8_t*> pointers;  ///< to taps or rows
+  AlignedScratch<uint8_t> bytes;
+};
+
 /// Where the taps of output pixels lie.
 class TapPointers {
  public:
-  /// @param padding  zero points, as many as a row of the input has bytes
-  TapPointers(const ConvolutionCall& call, const Phase& phase, const uint8_t* padding)
-      : call_(call), phase_(phase), padding_(padding), taps_(pairs() * 2) {}
+  TapPointers(const ConvolutionCall& call, const Phase& phase, Scratch& scratch)
+      : call_(call), phase_(phase), padding_(scratch.padding_row(call)), taps_(scratch.pointers) {
+    taps_.resize(pairs() * 2);
+  }
 
   int64_t pairs() const { return (phase_.taps() + 1) / 2; }
 
@@ -53,105 +73,42 @@ class TapPointers {
   const ConvolutionCall& call_;
   const Phase& phase_;
   const uint8_t* padding_;
-  std::vector<const uint8_t*> taps_;
+  std::vector<const uint8_t*>& taps_;
 };
 
-constexpr int64_t kPixelsPerItem = 64;
+/// What an item of work is: a part of a block of rows of outputs.
+struct RowBlocks {
+  /// @param rows    of outputs in a block; the last block of a plane may have fewer
+  /// @param pixels  of a row in an item, at most
+  RowBlocks(const Raster& raster, const Phase& phase, int64_t channels, int64_t rows, int64_t pixels)
+      : rows(rows),
+        height(raster.size()[1]),
+        width(raster.size()[2]),
+        blocks_of_plane(ceil_div(height, rows)),
+        blocks(raster.pixels() / (height * width) * blocks_of_plane),
+        parts(ceil_div(width, pixels)),
+        grain_size(items_per_task(kMacsPerTask, rows * ceil_div(width, parts) * channels * phase.taps())) {}
 
-/// What an item of work is: a part of a row of outputs.
-struct RowParts {
-  RowParts(const Raster& raster, int64_t channels, int64_t taps)
-      : width(raster.size()[2]),
-        rows(width > 0 ? raster.pixels() / width : 0),
-        parts(ceil_div(width, kPixelsPerItem)),
-        grain_size(items_per_task(kMacsPerTask, std::min(width, kPixelsPerItem) * channels * taps)) {}
-
+  int64_t items() const { return parts * blocks; }
   int64_t begin(int64_t part) const { return part_begin(width, parts, part); }
+  int64_t first_row(int64_t block) const { return block / blocks_of_plane * height + block % blocks_of_plane * rows; }
+  int64_t row_count(int64_t block) const { return std::min(rows, height - block % blocks_of_plane * rows); }
 
-  int64_t width, rows, parts, grain_size;
+  int64_t rows, height, width, blocks_of_plane, blocks, parts, grain_size;
 };
 
-/// Whether four bytes at a time are faster: a column is laid out for one output at a step of 1, but for two at a step of 2, and
-/// channels that do not fill a vector are computed all the same.
-bool takes_quads(const ConvolutionCall& call, const Phase& phase) {
-  if (!call.table.depthwise_quads || call.columns.affine || call.to.residual || phase.taps() == 0) return false;
-  const int64_t channels = call.geometry.in_channels, computed = ceil_div(channels, kQuadsVectorBytes) * kQuadsVectorBytes;
-  return phase.axes[2].input_step == 1 ? computed * 4 <= channels * 5 : computed == channels;
-}
-
-/// Four rows of taps at a time.
-void run_quads(const ConvolutionCall& call, const Phase& phase, const Raster& raster, const ColumnTerms& columns,
-               const std::vector<uint8_t>& padding, ParallelFor parallel_for) {
-  constexpr int64_t kRowsAtOnce = 8;  // so that the next channels find the rows in a cache
-  const PhaseAxis& width = phase.axes[2];
-  const RowParts items(raster, call.geometry.in_channels, phase.taps());
-  const int64_t row_quads = ceil_div(phase.rows(), 4);
-  parallel_for(0, items.parts * items.rows, items.grain_size, [&](int64_t begin, int64_t end) {
-    thread_local AlignedScratch<uint8_t> scratch;
-    std::vector<const uint8_t*> in(kRowsAtOnce * row_quads * 4, padding.data());
-    uint8_t* out[kRowsAtOnce];
-    for (int64_t item = begin; item < end;) {
-      const int64_t part = item / items.rows, first_row = item % items.rows, first = items.begin(part);
-      const int64_t rows = std::min({kRowsAtOnce, end - item, items.rows - first_row});
-      for (int64_t row = 0; row < rows; ++row) {
-        Pixel pixel = raster.pixel((first_row + row) * items.width);
-        for (int64_t tap = 0; tap < phase.rows(); ++tap) {
-          const uint8_t* const from = call.input_row(phase, pixel, tap / phase.axes[1].taps, tap % phase.axes[1].taps);
-          in[row * row_quads * 4 + tap] = from ? from : padding.data();
-        }
-        pixel.at[2] = first;
-        out[row] = call.to.out + raster.output(pixel) * call.to.out_stride;
-      }
-      DepthwiseQuadsArgs args{.rows = in.data(),
-                              .out = out,
-                              .output_rows = rows,
-                              .row_quads = row_quads,
-                              .columns = call.input.size[2],
-                              .first_column = width.input(first, 0),
-                              .column_step = width.input_step,
-                              .taps = width.taps,
-                              .tap_spacing = width.tap_spacing,
-                              .outputs = items.begin(part + 1) - first,
-                              .out_stride = raster.step() * call.to.out_stride,
-                              .channels = call.geometry.in_channels,
-                              .weight = phase.depthwise.quads.data(),
-                              .column_terms = columns,
-                              .zero_point = call.input.zero_point,
-                              .scale = call.input.scale,
-                              .quantize = call.to.quantize,
-                              .scratch = nullptr};
-      args.scratch = scratch.reserve(depthwise_quads_scratch(args));
-      call.table.depthwise_quads(args);
-      item += rows;
-    }
-  });
-}
-
-}  // namespace
-
-void run_depthwise_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor parallel_for) {
-  const ConvolutionInput& input = call.input;
+/// Some pixels of a row at once, tap by tap.
+void run_taps(const ConvolutionCall& call, const Phase& phase, const Raster& raster, const DepthwiseWeight& weight,
+              ParallelFor parallel_for) {
+  constexpr int64_t kPixelsPerItem = 64;
   const int64_t channels = call.geometry.in_channels;
-  const Raster raster(phase, input.batch, call.out_size);
-  if (raster.pixels() == 0) return;
-
-  const bool affine = call.columns.affine;
-  const DepthwiseWeight without_zero_points =
-      affine ? centered(phase.depthwise, phase.taps(), call.columns.zero_points) : DepthwiseWeight{};
-  const DepthwiseWeight& weight = affine ? without_zero_points : phase.depthwise;
-  std::vector<float> scales, biases;
-  const ColumnTerms columns{weight.sums.data(), nullptr, call.columns.scales.all(channels, scales),
-                            call.columns.biases.all(channels, biases)};
-  const std::vector<uint8_t> padding(input.size[2] * channels, static_cast<uint8_t>(input.zero_point));
-  if (takes_quads(call, phase)) {
-    return run_quads(call, phase, raster, columns, padding, parallel_for);
-  }
-
   const PhaseAxis& width = phase.axes[2];
-  const Range inside = width.inside(input.size[2]);
-  const RowParts items(raster, channels, phase.taps());
-  parallel_for(0, items.rows * items.parts, items.grain_size, [&](int64_t begin, int64_t end) {
-    TapPointers taps(call, phase, padding.data());
+  const Range inside = width.inside(call.input.size[2]);
+  const RowBlocks items(raster, phase, channels, /*rows=*/1, kPixelsPerItem);
+  parallel_for(0, items.items(), items.grain_size, [&](int64_t begin, int64_t end) {
+    thread_local Scratch scratch;
+    const ColumnTerms columns = scratch.columns(call, weight);
+    TapPointers taps(call, phase, scratch);
     for (int64_t item = begin; item < end; ++item) {
       Pixel pixel = raster.pixel(item / items.parts * items.width);
       int64_t& at = pixel.at[2];
@@ -160,11 +117,87 @@ void run_depthwise_phase(const ConvolutionCall& call, const Phase& phase, Parall
       while (at < part_end) {
         const int64_t pixels = inside.begin <= at && at < inside.end ? std::min(inside.end, part_end) - at : 1;
         call.table.depthwise({taps.of(pixel), taps.pairs(), width.input_step * channels, pixels, channels, weight.values.data(),
-                              columns, input.zero_point, input.scale, from(call.to, raster.output(pixel), 0, raster.step())});
+                              columns, call.input.zero_point, call.input.scale,
+                              from(call.to, raster.output(pixel), 0, raster.step())});
         at += pixels;
       }
     }
   });
+}
+
+/// Rows at once, where two of them share most of what they read.
+void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& raster, ParallelFor parallel_for) {
+  constexpr int64_t kBlocksAtOnce = 8;  // so that the next channels find the rows in a cache
+  constexpr int64_t kColumnsPerItem = 64;
+  const auto& [depth, height, width] = phase.axes;
+  const DepthwiseRowsKernel& kernel = *call.table.depthwise_rows;
+  const bool two_rows = kernel.rows == 2 && depth.taps == 1 && height.input_step == 1 && height.tap_spacing == 1;
+  const RowBlocks items(raster, phase, call.geometry.in_channels, two_rows ? 2 : 1,
+                        std::max<int64_t>(kColumnsPerItem / width.input_step, 1));
+  const int64_t rows_of_plane = height.taps + (two_rows ? 1 : 0), input_rows = depth.taps * rows_of_plane;
+  const int64_t row_slots = depthwise_row_slots(input_rows);
+  parallel_for(0, items.items(), items.grain_size, [&](int64_t begin, int64_t end) {
+    thread_local Scratch scratch;
+    const ColumnTerms columns = scratch.columns(call, phase.depthwise);
+    const uint8_t* const padding = scratch.padding_row(call);
+    std::vector<const uint8_t*>& in = scratch.pointers;
+    in.assign(kBlocksAtOnce * row_slots, padding);
+    uint8_t* out[kBlocksAtOnce][2];
+    for (int64_t item = begin; item < end;) {
+      const int64_t part = item / items.blocks, first_block = item % items.blocks, first = items.begin(part);
+      const int64_t blocks = std::min({kBlocksAtOnce, end - item, items.blocks - first_block});
+      for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t row = items.first_row(first_block + block);
+        Pixel pixel = raster.pixel(row * items.width);
+        for (int64_t i = 0; i < input_rows; ++i) {
+          const uint8_t* const from = call.input_row(phase, pixel, i / rows_of_plane, i % rows_of_plane);
+          in[block * row_slots + i] = from ? from : padding;
+        }
+        pixel.at[2] = first;
+        const int64_t rows = items.row_count(first_block + block);
+        for (int64_t i = 0; i < 2; ++i, ++pixel.at[1]) {
+          out[block][i] = i < rows ? call.to.out + raster.output(pixel) * call.to.out_stride : nullptr;
+        }
+      }
+      DepthwiseRowsArgs args{.rows = in.data(),
+                             .out = out[0],
+                             .blocks = blocks,
+                             .input_rows = input_rows,
+                             .weight_rows = phase.rows(),
+                             .columns = call.input.size[2],
+                             .first_column = width.input(first, 0),
+                             .column_step = width.input_step,
+                             .taps = width.taps,
+                             .tap_spacing = width.tap_spacing,
+                             .outputs = items.begin(part + 1) - first,
+                             .out_stride = raster.step() * call.to.out_stride,
+                             .channels = call.geometry.in_channels,
+                             .weight = phase.depthwise.bytes.data(),
+                             .column_terms = columns,
+                             .zero_point = call.input.zero_point,
+                             .scale = call.input.scale,
+                             .quantize = call.to.quantize,
+                             .scratch = nullptr};
+      args.scratch = scratch.bytes.reserve(depthwise_rows_scratch(args));
+      kernel.compute(args);
+      item += blocks;
+    }
+  });
+}
+
+}  // namespace
+
+void run_depthwise_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor parallel_for) {
+  const Raster raster(phase, call.input.batch, call.out_size);
+  if (raster.pixels() == 0) return;
+  if (call.columns.affine) {
+    run_taps(call, phase, raster, centered(phase.depthwise, phase.taps(), call.columns.zero_points), parallel_for);
+  } else if (!call.table.depthwise_rows || call.to.residual || phase.taps() == 0 ||
+             call.geometry.in_channels < DepthwiseRowsKernel::kLeastChannels) {
+    run_taps(call, phase, raster, phase.depthwise, parallel_for);
+  } else {
+    run_rows(call, phase, raster, parallel_for);
+  }
 }
 
 }  // namespace octet::kernels

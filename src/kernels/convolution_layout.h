@@ -34,10 +34,10 @@ struct PhaseAxis {
 };
 
 /// The weight of a depthwise phase, in two forms: with taps in pairs, for an instruction that multiplies two pairs of 16-bit integers
-/// and adds the products, and with four taps of a column of the kernel side by side, for one that does so with bytes.
+/// and adds the products, and as bytes, which kernels lay out as they do the input.
 struct DepthwiseWeight {
   std::vector<int16_t> values;  ///< [pairs of taps][channels][2]; an odd last tap is paired with a zero
-  std::vector<int8_t> quads;    ///< [quads of rows][taps of a row][channels][4]; with zeros for rows that are none
+  std::vector<int8_t> bytes;    ///< [taps][channels]
   std::vector<int32_t> sums;    ///< [channels]
 
   /// Where a value lies.

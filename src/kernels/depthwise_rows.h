@@ -4,18 +4,21 @@
 
 #include "kernels/kernel_table.h"
 
-// Depthwise convolutions on ISAs with a dot product of four bytes: of four rows of the input, the bytes of a channel are laid
-// side by side once for each column, and then meet the weights of all outputs that use the column.
+// Depthwise convolutions, rows of outputs at a time. The rows of the input that they read are laid side by side, as many bytes
+// of a channel as the ISA's dot product takes, once for each column; these then meet the weights of all outputs that use them.
 
 namespace octet::kernels {
 
-/// Some rows of outputs, all of their columns from one on. Taps are those of the kernel's rows (of all its planes), four at a
-/// time, and along the width.
-struct DepthwiseQuadsArgs {
-  const uint8_t* const* rows;  ///< [output_rows][row_quads][4]: where the rows that an output row reads begin
-  uint8_t* const* out;         ///< [output_rows]: the first output's first channel
-  int64_t output_rows;
-  int64_t row_quads;
+/// Blocks of one or two rows of outputs, all of their columns from one on. Taps are those of the kernel's rows (of all its
+/// planes) and along the width.
+struct DepthwiseRowsArgs {
+  /// [blocks][depthwise_row_slots()]: where the rows of the input that a block reads begin. The first row of outputs meets the
+  /// first weight_rows of them, and the second row those from the second on. Slots that are left hold any rows.
+  const uint8_t* const* rows;
+  uint8_t* const* out;  ///< [blocks][2]: the first output's first channel; the second is null where there is none
+  int64_t blocks;
+  int64_t input_rows;   ///< weight_rows, or one more where blocks have two rows of outputs
+  int64_t weight_rows;
   int64_t columns;       ///< of the input
   int64_t first_column;  ///< that the first output reads first; columns beyond the input hold the zero point
   int64_t column_step;   ///< from one output to the next
@@ -23,27 +26,35 @@ struct DepthwiseQuadsArgs {
   int64_t tap_spacing;
   int64_t outputs;  ///< in each row
   int64_t out_stride;
-  int64_t channels;
-  const int8_t* weight;  ///< [row_quads][taps][channels][4]
+  int64_t channels;  ///< kLeastChannels or more
+  const int8_t* weight;  ///< [weight_rows][taps][channels]
   ColumnTerms column_terms;
   int32_t zero_point;
   float scale;
   QuantizeArgs quantize;
-  uint8_t* scratch;  ///< depthwise_quads_scratch() bytes, aligned to 64
+  uint8_t* scratch;  ///< depthwise_rows_scratch() bytes, aligned to 64
 };
 
-constexpr int64_t kQuadsVectorBytes = 64;  ///< channels that are computed at once, at most
+struct DepthwiseRowsKernel {
+  static constexpr int64_t kLeastChannels = 32;
 
-void depthwise_quads_avx512_vnni(const DepthwiseQuadsArgs& args);
+  int64_t rows;  ///< of outputs that a block has at most: 1 or 2
+  void (*compute)(const DepthwiseRowsArgs& args);
+};
+
+extern const DepthwiseRowsKernel avx2_depthwise_rows, avx512_vnni_depthwise_rows;
+
+[[gnu::always_inline]] constexpr int64_t depthwise_row_slots(int64_t input_rows) { return (input_rows + 3) / 4 * 4; }
 
 /// How many columns of the input a row of outputs reads.
-[[gnu::always_inline]] constexpr int64_t depthwise_quads_columns(const DepthwiseQuadsArgs& args) {
+[[gnu::always_inline]] constexpr int64_t depthwise_rows_columns(const DepthwiseRowsArgs& args) {
   return (args.outputs - 1) * args.column_step + (args.taps - 1) * args.tap_spacing + 1;
 }
 
-/// How many bytes depthwise_quads() writes in its scratch.
-constexpr int64_t depthwise_quads_scratch(const DepthwiseQuadsArgs& args) {
-  return args.row_quads * (depthwise_quads_columns(args) + args.taps) * 4 * kQuadsVectorBytes;
+/// How many bytes the kernels write in their scratch at most.
+constexpr int64_t depthwise_rows_scratch(const DepthwiseRowsArgs& args) {
+  constexpr int64_t kVectorBytes = 64;
+  return depthwise_row_slots(args.input_rows) * (depthwise_rows_columns(args) + 2 * args.taps) * kVectorBytes;
 }
 
 }  // namespace octet::kernels

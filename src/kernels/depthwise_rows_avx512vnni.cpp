@@ -1,67 +1,132 @@
 #include <immintrin.h>
 
-#include <cstring>
-
-#include "kernels/depthwise_quads_impl.h"
+#include "kernels/depthwise_rows_impl.h"
 
 namespace octet::kernels {
 namespace {
 
+/// Adds four products to each lane. In assembly, since compilers copy the sums to and fro here, and load weights anew for each.
+template <class Int>
+void add_dot(Int& sum, Int a, Int w) {
+  asm("vpdpbusd %[w], %[a], %[sum]" : [sum] "+v"(sum) : [a] "v"(a), [w] "v"(w));
+}
+template <class Int>
+void add_dot(Int& sum, Int a, const uint8_t* w) {
+  asm("vpdpbusd %[w], %[a], %[sum]" : [sum] "+v"(sum) : [a] "v"(a), [w] "m"(*reinterpret_cast<const Int*>(w)));
+}
+
+/// What depends on the size of a vector only by the names of instructions. vpdpbusd takes four rows.
 struct Zmm {
-  static constexpr int64_t kBytes = 64;
-  static constexpr int kPixels = 4;
+  static constexpr int64_t kLanes = 64;
+  static constexpr int kRows = 2, kGroup = 4, kParts = 4, kSums = 4;
+  static constexpr bool kStreams = true;
   using Bytes = __m512i;
+  using Words = __m512i;
   using Int = __m512i;
   using Float = __m512;
 
-  static Bytes load(const uint8_t* p, int64_t n) {
-    return n == kBytes ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi8(first(n), p);
+  static Bytes load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
+  static void store_bytes(uint8_t* p, Bytes v) { _mm512_storeu_si512(p, v); }
+  static Bytes set_bytes(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
+  static Bytes max_bytes(Bytes a, Bytes b) { return _mm512_max_epi8(a, b); }
+  static Bytes min(Bytes a, Bytes b) { return _mm512_min_epi8(a, b); }
+  static Bytes bit_xor(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+
+  template <class Byte>
+  static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
+    const Int low01 = _mm512_unpacklo_epi8(rows[0], rows[1]), high01 = _mm512_unpackhi_epi8(rows[0], rows[1]);
+    const Int low23 = _mm512_unpacklo_epi8(rows[2], rows[3]), high23 = _mm512_unpackhi_epi8(rows[2], rows[3]);
+    parts[0] = _mm512_unpacklo_epi16(low01, low23);
+    parts[1] = _mm512_unpackhi_epi16(low01, low23);
+    parts[2] = _mm512_unpacklo_epi16(high01, high23);
+    parts[3] = _mm512_unpackhi_epi16(high01, high23);
   }
-  static void store(uint8_t* p, Bytes v, int64_t n) {
-    if (n == kBytes) {
-      _mm512_storeu_si512(p, v);
-    } else {
-      _mm512_mask_storeu_epi8(p, first(n), v);
-    }
+  static Bytes join(const Int (&parts)[kParts], Words offset) {
+    return _mm512_packs_epi16(_mm512_adds_epi16(_mm512_packs_epi32(parts[0], parts[1]), offset),
+                              _mm512_adds_epi16(_mm512_packs_epi32(parts[2], parts[3]), offset));
   }
-  static Bytes set(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
-  static void interleave(Bytes a, Bytes b, Bytes c, Bytes d, Bytes (&out)[4]) {
-    const Bytes ab_low = _mm512_unpacklo_epi8(a, b), ab_high = _mm512_unpackhi_epi8(a, b);
-    const Bytes cd_low = _mm512_unpacklo_epi8(c, d), cd_high = _mm512_unpackhi_epi8(c, d);
-    out[0] = _mm512_unpacklo_epi16(ab_low, cd_low);
-    out[1] = _mm512_unpackhi_epi16(ab_low, cd_low);
-    out[2] = _mm512_unpacklo_epi16(ab_high, cd_high);
-    out[3] = _mm512_unpackhi_epi16(ab_high, cd_high);
-  }
-  static Bytes join(const Int (&v)[4], int16_t offset) {
-    const __m512i offsets = _mm512_set1_epi16(offset), low_byte = _mm512_set1_epi16(0xff);
-    const __m512i low = _mm512_add_epi16(_mm512_packs_epi32(v[0], v[1]), offsets);
-    const __m512i high = _mm512_add_epi16(_mm512_packs_epi32(v[2], v[3]), offsets);
-    return _mm512_packus_epi16(_mm512_and_si512(low, low_byte), _mm512_and_si512(high, low_byte));
-  }
-  static Bytes strided(const void* p) {
+  static Words set_words(int16_t v) { return _mm512_set1_epi16(v); }
+
+  static Int load(const uint8_t* p) { return _mm512_load_si512(p); }
+  static void store(uint8_t* p, Int v) { _mm512_store_si512(p, v); }
+  static Int strided(const void* p) {
     const auto* const from = static_cast<const __m128i*>(p);
-    __m512i v = _mm512_castsi128_si512(_mm_loadu_si128(from));
-    v = _mm512_inserti32x4(v, _mm_loadu_si128(from + 4), 1);
-    v = _mm512_inserti32x4(v, _mm_loadu_si128(from + 8), 2);
-    return _mm512_inserti32x4(v, _mm_loadu_si128(from + 12), 3);
+    Int v = _mm512_castsi128_si512(_mm_loadu_si128(from));
+    v = _mm512_inserti32x4(v, _mm_loadu_si128(from + kParts), 1);
+    v = _mm512_inserti32x4(v, _mm_loadu_si128(from + 2 * kParts), 2);
+    return _mm512_inserti32x4(v, _mm_loadu_si128(from + 3 * kParts), 3);
   }
-  static Int dot(Int sum, Bytes a, Bytes w) { return _mm512_dpbusd_epi32(sum, a, w); }
+  template <class Weight>
+  static void dot(Int& sum, Int a, Weight w) {
+    add_dot(sum, a, w);
+  }
 
   static Float set(float v) { return _mm512_set1_ps(v); }
   static Float as_float(Int v) { return _mm512_castsi512_ps(v); }
   static Float to_float(Int v) { return _mm512_cvtepi32_ps(v); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
   static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
-  static Float max(Float a, Float b) { return _mm512_max_ps(a, b); }
   static Int round(Float a) { return _mm512_cvtps_epi32(a); }
-
- private:
-  static __mmask64 first(int64_t n) { return (__mmask64{1} << n) - 1; }
 };
+
+struct Ymm {
+  static constexpr int64_t kLanes = 32;
+  static constexpr int kRows = 2, kGroup = 4, kParts = 4, kSums = 4;
+  static constexpr bool kStreams = true;
+  using Bytes = __m256i;
+  using Words = __m256i;
+  using Int = __m256i;
+  using Float = __m256;
+
+  static Bytes load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store_bytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
+  static Bytes max_bytes(Bytes a, Bytes b) { return _mm256_max_epi8(a, b); }
+  static Bytes min(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
+  static Bytes bit_xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+
+  template <class Byte>
+  static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
+    const Int low01 = _mm256_unpacklo_epi8(rows[0], rows[1]), high01 = _mm256_unpackhi_epi8(rows[0], rows[1]);
+    const Int low23 = _mm256_unpacklo_epi8(rows[2], rows[3]), high23 = _mm256_unpackhi_epi8(rows[2], rows[3]);
+    parts[0] = _mm256_unpacklo_epi16(low01, low23);
+    parts[1] = _mm256_unpackhi_epi16(low01, low23);
+    parts[2] = _mm256_unpacklo_epi16(high01, high23);
+    parts[3] = _mm256_unpackhi_epi16(high01, high23);
+  }
+  static Bytes join(const Int (&parts)[kParts], Words offset) {
+    return _mm256_packs_epi16(_mm256_adds_epi16(_mm256_packs_epi32(parts[0], parts[1]), offset),
+                              _mm256_adds_epi16(_mm256_packs_epi32(parts[2], parts[3]), offset));
+  }
+  static Words set_words(int16_t v) { return _mm256_set1_epi16(v); }
+
+  static Int load(const uint8_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store(uint8_t* p, Int v) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), v); }
+  static Int strided(const void* p) {
+    const auto* const from = static_cast<const __m128i*>(p);
+    return _mm256_set_m128i(_mm_loadu_si128(from + kParts), _mm_loadu_si128(from));
+  }
+  template <class Weight>
+  static void dot(Int& sum, Int a, Weight w) {
+    add_dot(sum, a, w);
+  }
+
+  static Float set(float v) { return _mm256_set1_ps(v); }
+  static Float as_float(Int v) { return _mm256_castsi256_ps(v); }
+  static Float to_float(Int v) { return _mm256_cvtepi32_ps(v); }
+  static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
+  static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
+  static Int round(Float a) { return _mm256_cvtps_epi32(a); }
+};
+
+void compute(const DepthwiseRowsArgs& args) {
+  const int64_t whole = args.channels / Zmm::kLanes * Zmm::kLanes;
+  depthwise_rows<Zmm>(args, 0, whole);
+  depthwise_rows<Ymm>(args, whole, args.channels);
+}
 
 }  // namespace
 
-void depthwise_quads_avx512_vnni(const DepthwiseQuadsArgs& args) { depthwise_quads<Zmm>(args); }
+const DepthwiseRowsKernel avx512_vnni_depthwise_rows{2, compute};
 
 }  // namespace octet::kernels

@@ -1,136 +1,140 @@
 #pragma once
 
-#include <cstring>
-
-#include "kernels/depthwise_quads.h"
+#include "kernels/depthwise_stream_impl.h"
 
 namespace octet::kernels {
 
-/// The channels of one vector of bytes. `Vector` gives the instructions:
-///   kBytes, kPixels                   of a vector; outputs that are summed at once
-///   Bytes, Int, Float                 vectors of that size
-///   load(p, n), store(p, v, n)        the first n bytes
-///   set(byte)
-///   interleave(a, b, c, d, out[4])    [channel][4 rows]: in each 128 bits of out[j] the j-th four of a's 16 channels there
-///   join(Int[4], offset)              the low bytes of the 16-bit integers plus the offset, in the order of the channels again
-///   strided(const void* p)            in each 128 bits the 16 bytes at p, p + 64, ...: 4 integers of every 16
-///   dot(sum, a, w)                    adds to each lane the products of four u8 and four s8
+/// Blocks of rows for kernels of any size and step: the columns of the input are laid out in memory first.
 template <class Vector>
-class DepthwiseQuads {
+class DepthwiseRows {
+  using Channels = DepthwiseChannels<Vector>;
   using Bytes = typename Vector::Bytes;
   using Int = typename Vector::Int;
-  using Float = typename Vector::Float;
-  static constexpr int64_t kBytes = Vector::kBytes, kParts = 4, kQuadBytes = kParts * kBytes;
+  static constexpr int kGroup = Vector::kGroup, kParts = Vector::kParts;
+  static constexpr int64_t kGroupBytes = Channels::kGroupBytes;
 
  public:
-  /// @param n  channels from `channel` on, kBytes at most
-  DepthwiseQuads(const DepthwiseQuadsArgs& args, int64_t channel, int64_t n) : args_(args), channel_(channel), n_(n) {
-    columns_ = depthwise_quads_columns(args);
-    weight_ = args.scratch;
-    quads_ = weight_ + args.row_quads * args.taps * kQuadBytes;
-    for (int64_t tap = 0; tap < args.row_quads * args.taps; ++tap) {
-      alignas(64) int8_t weight[kQuadBytes] = {};
-      memcpy(weight, args.weight + (tap * args.channels + channel) * 4, n * 4);
-      for (int64_t part = 0; part < kParts; ++part) {
-        Vector::store(weight_ + tap * kQuadBytes + part * kBytes, Vector::strided(weight + part * 16), kBytes);
-      }
-    }
-    alignas(64) int32_t start[kBytes] = {};
-    alignas(64) float multiplier[kBytes] = {}, bias[kBytes] = {};
-    for (int64_t i = 0; i < n; ++i) {
-      const ColumnTerms& terms = args.column_terms;
-      start[i] = -args.zero_point * terms.weight_sum[channel + i];
-      multiplier[i] = args.scale * terms.scale[channel + i] * args.quantize.inverse_scale;
-      bias[i] = terms.bias[channel + i] * args.quantize.inverse_scale;
-    }
-    for (int64_t part = 0; part < kParts; ++part) {
-      start_[part] = Vector::strided(start + part * 4);
-      multiplier_[part] = Vector::as_float(Vector::strided(multiplier + part * 4));
-      bias_[part] = Vector::as_float(Vector::strided(bias + part * 4));
+  DepthwiseRows(const DepthwiseRowsArgs& args, const Channels& channels, const uint8_t* const* rows, uint8_t* inputs)
+      : args_(args), channels_(channels), columns_(depthwise_rows_columns(args)), inputs_(inputs) {
+    for (int64_t group = 0; group < channels_.groups(); ++group) {
+      lay_out(rows + group * kGroup, inputs_ + group * columns_ * kGroupBytes);
     }
   }
 
-  void row(int64_t row) const {
-    for (int64_t quad = 0; quad < args_.row_quads; ++quad) {
-      interleave(args_.rows + (row * args_.row_quads + quad) * 4, quads_ + quad * columns_ * kQuadBytes);
-    }
-    uint8_t* out = args_.out[row] + channel_;
+  template <int kRows>
+  void run(uint8_t* const* out) const {
+    constexpr int kPixels = Vector::kSums / kRows;
+    uint8_t* to[kRows];
+    for (int r = 0; r < kRows; ++r) to[r] = out[r];
     int64_t i = 0;
-    for (; i + Vector::kPixels <= args_.outputs; i += Vector::kPixels) outputs<Vector::kPixels>(i, out);
-    for (; i < args_.outputs; ++i) outputs<1>(i, out);
+    for (; i + kPixels <= args_.outputs; i += kPixels) outputs<kRows, kPixels>(i, to);
+    for (; i < args_.outputs; ++i) outputs<kRows, 1>(i, to);
   }
 
  private:
-  void interleave(const uint8_t* const* rows, uint8_t* out) const {
-    for (int64_t i = 0; i < columns_; ++i, out += kQuadBytes) {
-      const int64_t column = args_.first_column + i;
-      Bytes parts[kParts];
-      if (0 <= column && column < args_.columns) {
-        const int64_t offset = column * args_.channels + channel_;
-        Vector::interleave(Vector::load(rows[0] + offset, n_), Vector::load(rows[1] + offset, n_),
-                           Vector::load(rows[2] + offset, n_), Vector::load(rows[3] + offset, n_), parts);
-      } else {
-        parts[0] = parts[1] = parts[2] = parts[3] = Vector::set(static_cast<uint8_t>(args_.zero_point));
-      }
-      for (int64_t part = 0; part < kParts; ++part) Vector::store(out + part * kBytes, parts[part], kBytes);
+  void lay_out(const uint8_t* const* rows, uint8_t* to) const {
+    // The columns [begin, end) are those of the input.
+    const int64_t begin = clamp(-args_.first_column, 0, columns_);
+    const int64_t end = clamp(args_.columns - args_.first_column, begin, columns_);
+    const uint8_t* from[kGroup];
+    Bytes bytes[kGroup], padding[kGroup];
+    for (int j = 0; j < kGroup; ++j) {
+      from[j] = rows[j] + (args_.first_column + begin) * args_.channels;
+      padding[j] = channels_.padding();
     }
+    for (int64_t i = 0; i < begin; ++i, to += kGroupBytes) Channels::template store_interleaved<uint8_t>(padding, to);
+    for (int64_t i = begin; i < end; ++i, to += kGroupBytes) {
+#pragma GCC unroll 8
+      for (int j = 0; j < kGroup; ++j) {
+        bytes[j] = channels_.load(from[j]);
+        from[j] += args_.channels;
+      }
+      Channels::template store_interleaved<uint8_t>(bytes, to);
+    }
+    for (int64_t i = end; i < columns_; ++i, to += kGroupBytes) Channels::template store_interleaved<uint8_t>(padding, to);
   }
 
-  template <int kPixels>
-  void outputs(int64_t first, uint8_t* out) const {
-    Int sums[kPixels][kParts];
-#pragma GCC unroll 4
+  static int64_t clamp(int64_t i, int64_t low, int64_t high) { return i < low ? low : i < high ? i : high; }
+
+  template <int kRows, int kPixels>
+  void outputs(int64_t first, uint8_t* (&out)[kRows]) const {
+    typename Channels::Sums sums[kPixels][kRows];
+#pragma GCC unroll 8
     for (int p = 0; p < kPixels; ++p) {
-#pragma GCC unroll 4
-      for (int part = 0; part < kParts; ++part) sums[p][part] = start_[part];
+#pragma GCC unroll 2
+      for (int r = 0; r < kRows; ++r) channels_.start(sums[p][r]);
     }
-    const uint8_t* weight = weight_;
-    for (int64_t quad = 0; quad < args_.row_quads; ++quad) {
-      const uint8_t* column = quads_ + (quad * columns_ + first * args_.column_step) * kQuadBytes;
-      for (int64_t tap = 0; tap < args_.taps; ++tap, weight += kQuadBytes, column += args_.tap_spacing * kQuadBytes) {
-#pragma GCC unroll 4
+    const uint8_t* weight = channels_.weight();
+    const int64_t column_step = args_.column_step * kGroupBytes, tap_spacing = args_.tap_spacing * kGroupBytes;
+    for (int64_t group = 0; group < channels_.groups(); ++group) {
+      const uint8_t* column = inputs_ + group * columns_ * kGroupBytes + first * column_step;
+      for (int64_t tap = 0; tap < args_.taps; ++tap, weight += Vector::kRows * kGroupBytes, column += tap_spacing) {
+#pragma GCC unroll 8
         for (int part = 0; part < kParts; ++part) {
-          const Bytes weights = Vector::load(weight + part * kBytes, kBytes);
-#pragma GCC unroll 4
+          Int weights[kRows];
+#pragma GCC unroll 2
+          for (int r = 0; r < kRows; ++r) {
+            weights[r] = Vector::load(weight + r * kGroupBytes + part * sizeof(Int));
+            asm("" : "+v"(weights[r]));  // else the compiler would load them anew for each output
+          }
+#pragma GCC unroll 8
           for (int p = 0; p < kPixels; ++p) {
-            const uint8_t* const four = column + p * args_.column_step * kQuadBytes + part * kBytes;
-            sums[p][part] = Vector::dot(sums[p][part], Vector::load(four, kBytes), weights);
+            const Int inputs = Vector::load(column + p * column_step + part * sizeof(Int));
+#pragma GCC unroll 2
+            for (int r = 0; r < kRows; ++r) Vector::dot(sums[p][r][part], inputs, weights[r]);
           }
         }
       }
     }
-#pragma GCC unroll 4
-    for (int p = 0; p < kPixels; ++p) {
-      Int integers[kParts];
-#pragma GCC unroll 4
-      for (int part = 0; part < kParts; ++part) {
-        integers[part] = quantize(Vector::fma(Vector::to_float(sums[p][part]), multiplier_[part], bias_[part]));
-      }
-      Vector::store(out + (first + p) * args_.out_stride, Vector::join(integers, static_cast<int16_t>(args_.quantize.zero_point)),
-                    n_);
-    }
+    channels_.finish(sums, out, args_.out_stride);
   }
 
-  /// As Quantizer, but for the zero point.
-  Int quantize(Float scaled) const {
-    const auto bound = [&](int32_t limit) { return Vector::set(static_cast<float>(limit - args_.quantize.zero_point)); };
-    const Float limited = Vector::min(Vector::max(scaled, bound(args_.quantize.quant_min)), bound(args_.quantize.quant_max));
-    return Vector::round(limited);
-  }
-
-  const DepthwiseQuadsArgs& args_;
-  int64_t channel_, n_, columns_;
-  uint8_t *weight_, *quads_;
-  Int start_[kParts];
-  Float multiplier_[kParts], bias_[kParts];
+  const DepthwiseRowsArgs& args_;
+  const Channels& channels_;
+  int64_t columns_;
+  uint8_t* inputs_;
 };
 
+/// Runs a block by the kernel for its taps.
+template <class Vector, int kRows>
+void depthwise_block(const DepthwiseRowsArgs& args, const DepthwiseChannels<Vector>& channels, const uint8_t* const* rows,
+                     uint8_t* const* out, uint8_t* inputs) {
+  const auto is = [&](int64_t taps, int64_t step) {
+    return args.taps == taps && args.column_step == step && args.tap_spacing == 1;
+  };
+  if constexpr (Vector::kStreams) {
+    if (is(3, 1)) return DepthwiseStream<Vector, 3, 1, kRows>(args, channels, rows).run(out);
+  }
+  if constexpr (Vector::kStreams && kRows == 1) {
+    if (is(3, 2)) return DepthwiseStream<Vector, 3, 2, 1>(args, channels, rows).run(out);
+    if (is(5, 2)) return DepthwiseStream<Vector, 5, 2, 1>(args, channels, rows).run(out);
+  }
+  DepthwiseRows<Vector>(args, channels, rows, inputs).template run<kRows>(out);
+}
+
+/// The channels of a vector.
 template <class Vector>
-void depthwise_quads(const DepthwiseQuadsArgs& args) {
-  for (int64_t channel = 0; channel < args.channels; channel += Vector::kBytes) {
-    const int64_t left = args.channels - channel;
-    const DepthwiseQuads<Vector> block(args, channel, left < Vector::kBytes ? left : Vector::kBytes);
-    for (int64_t row = 0; row < args.output_rows; ++row) block.row(row);
+void depthwise_channels(const DepthwiseRowsArgs& args, int64_t channel) {
+  const DepthwiseChannels<Vector> channels(args, channel, args.scratch);
+  uint8_t* const inputs = args.scratch + depthwise_weight_bytes<Vector>(args);
+  for (int64_t block = 0; block < args.blocks; ++block) {
+    const uint8_t* const* const rows = args.rows + block * depthwise_row_slots(args.input_rows);
+    uint8_t* const* const out = args.out + block * 2;
+    if constexpr (Vector::kRows == 2) {
+      if (out[1]) {
+        depthwise_block<Vector, 2>(args, channels, rows, out, inputs);
+        continue;
+      }
+    }
+    depthwise_block<Vector, 1>(args, channels, rows, out, inputs);
+  }
+}
+
+/// The channels from one to another. The last vector is moved back to be a whole one, and computes some channels again.
+template <class Vector>
+void depthwise_rows(const DepthwiseRowsArgs& args, int64_t channel, int64_t end) {
+  for (; channel < end; channel += Vector::kLanes) {
+    depthwise_channels<Vector>(args, channel + Vector::kLanes <= end ? channel : end - Vector::kLanes);
   }
 }
 

@@ -1,4 +1,5 @@
 #include "kernels/clipped_kernels.h"
+#include "kernels/depthwise_rows.h"
 #include "kernels/simd_avx2.h"
 #include "kernels/simd_kernels.h"
 #include "kernels/winograd_kernels.h"
@@ -89,6 +90,7 @@ const KernelTable& avx2_kernels() {
     kernels.multiply_requantized = multiply_requantized_avx2;
     kernels.requantized_depth = kRequantizedDepth;
     kernels.clipped = &avx2_clipped_kernels;
+    kernels.depthwise_rows = &avx2_depthwise_rows;
     kernels.winograd = &avx2_winograd_kernels;
     return kernels;
   }();

@@ -5,7 +5,7 @@
 #include "kernels/attention_impl.h"
 #include "kernels/binary_impl.h"
 #include "kernels/depthwise_impl.h"
-#include "kernels/depthwise_quads.h"
+#include "kernels/depthwise_rows.h"
 #include "kernels/gemm_finish_impl.h"
 #include "kernels/int4_gemm_impl.h"
 #include "kernels/kernel_table.h"
@@ -131,7 +131,7 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.finish_requantized = finish_requantized<Avx512VnniSimd>;
     kernels.multiply_requantized = multiply_requantized;
     kernels.depthwise = depthwise<Avx512VnniSimd>;
-    kernels.depthwise_quads = depthwise_quads_avx512_vnni;
+    kernels.depthwise_rows = &avx512_vnni_depthwise_rows;
     kernels.add_u8 = add_pairs<Avx512VnniSimd, uint8_t>;
     kernels.add_s8 = add_pairs<Avx512VnniSimd, int8_t>;
     kernels.multiply_u8 = multiply_pairs<Avx512VnniSimd, uint8_t>;

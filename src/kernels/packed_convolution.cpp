@@ -102,15 +102,13 @@ void unpack_groups(const ConvolutionGeometry& g, const Phase& phase, int8_t* wei
 }
 
 DepthwiseWeight pack_depthwise(const int8_t* weight, const ConvolutionGeometry& g, const Phase& phase) {
-  const int64_t row_taps = phase.axes[2].taps;
   DepthwiseWeight packed{std::vector<int16_t>((phase.taps() + 1) / 2 * g.groups * 2),
-                         std::vector<int8_t>((phase.rows() + 3) / 4 * row_taps * g.groups * 4), std::vector<int32_t>(g.groups)};
+                         std::vector<int8_t>(phase.taps() * g.groups), std::vector<int32_t>(g.groups)};
   for (int64_t channel = 0; channel < g.groups; ++channel) {
     for_each_tap(phase, g.kernel, [&](int64_t tap, int64_t element) {
       const int8_t value = weight[channel * g.taps() + element];
-      const int64_t row = tap / row_taps, quad = row / 4 * row_taps + tap % row_taps;
       packed.values[packed.at(tap, channel)] = value;
-      packed.quads[(quad * g.groups + channel) * 4 + row % 4] = value;
+      packed.bytes[tap * g.groups + channel] = value;
       packed.sums[channel] += value;
     });
   }
@@ -197,8 +195,9 @@ int64_t PackedConvolution::depth() const { return geometry().taps() * (geometry(
 int64_t PackedConvolution::bytes() const {
   int64_t bytes = 0;
   for (const Phase& phase : layout_->phases) {
-    const auto& [values, quads, sums] = phase.depthwise;
-    bytes += static_cast<int64_t>(values.size() * sizeof(values[0]) + quads.size() + sums.size() * sizeof(sums[0]));
+    const DepthwiseWeight& depthwise = phase.depthwise;
+    bytes += static_cast<int64_t>(depthwise.values.size() * sizeof(int16_t) + depthwise.bytes.size() +
+                                  depthwise.sums.size() * sizeof(int32_t));
     for (const PackedWeight& group : phase.groups) bytes += group.bytes();
   }
   return bytes;

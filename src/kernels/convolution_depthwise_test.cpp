@@ -1,0 +1,138 @@
+#include <octet/kernels/convolution.h>
+
+#include <limits>
+
+#include "kernels/convolution_test_support.h"
+
+namespace octet::kernels {
+namespace {
+
+using test::expect_exact_everywhere;
+using test::for_each_isa;
+using test::Problem;
+
+ConvolutionGeometry depthwise(int64_t channels, int64_t kernel, int64_t stride, int64_t padding) {
+  return {.in_channels = channels,
+          .out_channels = channels,
+          .groups = channels,
+          .kernel = {1, kernel, kernel},
+          .stride = {1, stride, stride},
+          .padding = {0, padding, padding}};
+}
+
+TEST(DepthwiseConvolution, IsExactForEveryNumberOfChannels) {
+  for (const int64_t channels : {1, 7, 16, 24, 31, 32, 33, 48, 63, 64, 65, 96, 144, 160}) {
+    for (const int64_t kernel : {3, 5}) {
+      for (const int64_t stride : {1, 2}) {
+        expect_exact_everywhere({.geometry = depthwise(channels, kernel, stride, kernel / 2), .size = {1, 5, 8}});
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, IsExactForEveryKernelAndStride) {
+  for (int64_t kernel = 1; kernel <= 7; ++kernel) {
+    for (const int64_t stride : {1, 2, 3}) {
+      for (const int64_t dilation : {1, 2}) {
+        for (const int64_t channels : {32, 80}) {
+          ConvolutionGeometry g = depthwise(channels, kernel, stride, kernel / 2);
+          g.dilation = {1, dilation, dilation};
+          const Spatial size{1, 11, 13};
+          if (g.output_size(size)[1] < 1) continue;
+          expect_exact_everywhere({.geometry = g, .size = size});
+        }
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, IsExactForEveryWidth) {
+  for (int64_t width = 1; width <= 20; ++width) {
+    for (const int64_t kernel : {3, 5, 7}) {
+      for (const int64_t stride : {1, 2}) {
+        expect_exact_everywhere({.geometry = depthwise(96, kernel, stride, kernel / 2), .size = {1, 3, width}});
+      }
+    }
+  }
+  expect_exact_everywhere({.geometry = depthwise(32, 3, 1, 1), .size = {1, 2, 150}});
+  expect_exact_everywhere({.geometry = depthwise(32, 3, 2, 1), .size = {1, 2, 150}});
+}
+
+TEST(DepthwiseConvolution, IsExactForEveryPaddingAndHeight) {
+  for (const int64_t kernel : {1, 3, 4, 5}) {
+    for (int64_t padding = 0; padding <= 5; ++padding) {
+      for (int64_t height = 1; height <= 6; ++height) {
+        for (const int64_t stride : {1, 2}) {
+          ConvolutionGeometry g = depthwise(32, kernel, stride, padding);
+          const Spatial size{1, height, 9};
+          g.padding[2] = 5 - padding;
+          if (g.output_size(size)[1] < 1) continue;
+          expect_exact_everywhere({.geometry = g, .batch = 2, .size = size});
+        }
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, IsExactInOneAndThreeDimensions) {
+  for (const int64_t stride : {1, 2}) {
+    for (const int64_t channels : {16, 32, 96}) {
+      for (const Spatial& kernel : {Spatial{1, 1, 3}, Spatial{1, 1, 31}, Spatial{3, 3, 3}, Spatial{2, 5, 5}, Spatial{3, 1, 4}}) {
+        ConvolutionGeometry g = depthwise(channels, 1, stride, 0);
+        g.kernel = kernel;
+        g.stride[0] = stride;
+        for (size_t i = 0; i < kernel.size(); ++i) g.padding[i] = kernel[i] / 2;
+        expect_exact_everywhere({.geometry = g, .batch = 2, .size = {kernel[0] + 1, kernel[1] + 1, 12}});
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, IsExactForEveryKindOfQParams) {
+  for (const int64_t stride : {1, 2}) {
+    for (int flags = 0; flags < 32; ++flags) {
+      expect_exact_everywhere({.geometry = depthwise(96, 3, stride, 1),
+                               .size = {1, 5, 6},
+                               .per_channel = (flags & 1) != 0,
+                               .affine = (flags & 2) != 0,
+                               .bias = (flags & 4) != 0,
+                               .relu = (flags & 8) != 0,
+                               .residual = (flags & 16) != 0});
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, ClampsWhatDoesNotFitAnInteger) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
+  for (const int64_t stride : {1, 2}) {
+    for (const bool relu : {false, true}) {
+      Problem problem({.geometry = depthwise(96, 5, stride, 2), .size = {1, 6, 7}, .relu = relu});
+      for (int64_t channel = 0; channel < 96; channel += 3) {
+        problem.weight_scale[channel] *= 1e9f;
+        problem.bias[channel] = channel % 2 ? 1e30f : -1e30f;
+        problem.bias[channel + 1] = channel % 4 == 0 ? kNan : channel % 4 == 1 ? kInfinity : -kInfinity;
+      }
+      const PackedConvolution packed(problem.weight.data(), problem.g);
+      for_each_isa([&] {
+        problem.expect_exact<uint8_t>(packed);
+        problem.expect_exact<int8_t>(packed);
+      });
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, DoesNotDependOnThreads) {
+  for (const int64_t stride : {1, 2}) {
+    for (const int64_t kernel : {3, 5}) {
+      // Planes of an odd number of rows, and rows in parts.
+      for (const Spatial& size : {Spatial{1, 41, 23}, Spatial{1, 3, 140}}) {
+        const Problem problem({.geometry = depthwise(96, kernel, stride, 1), .batch = 3, .size = size});
+        const PackedConvolution packed(problem.weight.data(), problem.g);
+        for_each_isa([&] { problem.expect_exact<uint8_t>(packed, test::three_threads_for); });
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace octet::kernels

@@ -1,0 +1,174 @@
+#pragma once
+
+#include "kernels/depthwise_rows.h"
+
+// `Vector` gives the instructions for the channels of one vector of bytes:
+//   kLanes, kRows            channels; rows of outputs that a block has at most
+//   kGroup, kParts           rows of the input that the dot product takes; vectors of sums that the channels need
+//   kSums                    sums of each channel that are added up at once, where the input is laid out in memory
+//   kStreams                 whether DepthwiseStream is to be used where it can be
+//   Bytes, Words, Int, Float vectors of integers of 8, 16 and 32 bits and of floats
+//   load_bytes(p), store_bytes(p, v), load(p), store(p, v)        Ints are aligned
+//   interleave<T>(rows, parts)    [channel][row], of bytes of type T; a part has of each 4 * kParts channels the next four
+//   strided(p)                    of each 4 * kParts integers the first four
+//   dot(sum, a, w)                adds to each lane the products of a channel's inputs and weights, these in memory or not
+//   join(parts, offset)           parts and the 16-bit offsets as signed bytes, in the order of the channels; saturates
+
+namespace octet::kernels {
+
+/// As Quantizer, for the channels of a vector, in the order of their parts. What is too low stays so until it is a byte.
+template <class Vector>
+class ByteQuantizer {
+  using Bytes = typename Vector::Bytes;
+
+ public:
+  explicit ByteQuantizer(const QuantizeArgs& args) {
+    const int32_t sign = args.quant_min < 0 ? 0 : 128;  // bytes are signed until the end
+    high_ = Vector::set(static_cast<float>(args.quant_max - args.zero_point));
+    offset_ = Vector::set_words(static_cast<int16_t>(args.zero_point - sign));
+    lowest_ = Vector::set_bytes(static_cast<uint8_t>(args.quant_min - sign));
+    sign_ = Vector::set_bytes(static_cast<uint8_t>(sign));
+  }
+
+  Bytes operator()(const typename Vector::Float (&scaled)[Vector::kParts]) const {
+    typename Vector::Int integers[Vector::kParts];
+#pragma GCC unroll 8
+    for (int part = 0; part < Vector::kParts; ++part) {
+      // Gives the second where that is NaN; and the integer of that, as of all that is too low, is the lowest.
+      integers[part] = Vector::round(Vector::min(high_, scaled[part]));
+    }
+    return Vector::bit_xor(Vector::max_bytes(Vector::join(integers, offset_), lowest_), sign_);
+  }
+
+ private:
+  typename Vector::Float high_;
+  typename Vector::Words offset_;
+  Bytes lowest_, sign_;
+};
+
+/// The channels of one vector: where their sums begin, the weights, and how sums end as bytes.
+template <class Vector>
+class DepthwiseChannels {
+ public:
+  using Bytes = typename Vector::Bytes;
+  using Int = typename Vector::Int;
+  using Float = typename Vector::Float;
+  using Sums = Int[Vector::kParts];
+  static constexpr int kRows = Vector::kRows, kGroup = Vector::kGroup, kParts = Vector::kParts;
+  static constexpr int64_t kGroupBytes = kParts * sizeof(Int);
+
+  /// @param weight  gets depthwise_weight_bytes()
+  DepthwiseChannels(const DepthwiseRowsArgs& args, int64_t channel, uint8_t* weight)
+      : args_(args), channel_(channel), weight_(weight), terms_(args, channel) {
+    lay_out_weight();
+  }
+
+  int64_t groups() const { return (args_.input_rows + kGroup - 1) / kGroup; }
+
+  /// Those of a pixel.
+  Bytes load(const uint8_t* pixel) const { return Vector::load_bytes(pixel + channel_); }
+  Bytes padding() const { return Vector::set_bytes(static_cast<uint8_t>(args_.zero_point)); }
+
+  /// [group][tap][kRows rows of outputs]. The second row's weights are moved on by one row of the input.
+  const uint8_t* weight() const { return weight_; }
+
+  [[gnu::always_inline]] void start(Sums& sums) const {
+    const Terms& terms = terms_in_memory();
+#pragma GCC unroll 8
+    for (int part = 0; part < kParts; ++part) sums[part] = terms.start[part];
+  }
+
+  /// Of some pixels of some rows; moves the pointers to their outputs on.
+  template <int kPixels, int kOutRows>
+  [[gnu::always_inline]] void finish(const Sums (&sums)[kPixels][kOutRows], uint8_t* (&out)[kOutRows], int64_t out_stride) const {
+    const Terms& terms = terms_in_memory();
+    const ByteQuantizer<Vector> quantizer = terms.quantizer;
+    Float multiplier[kParts], bias[kParts];
+#pragma GCC unroll 8
+    for (int part = 0; part < kParts; ++part) {
+      multiplier[part] = terms.multiplier[part];
+      bias[part] = terms.bias[part];
+    }
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) {
+#pragma GCC unroll 2
+      for (int r = 0; r < kOutRows; ++r) {
+        Float scaled[kParts];
+#pragma GCC unroll 8
+        for (int part = 0; part < kParts; ++part) {
+          scaled[part] = Vector::fma(Vector::to_float(sums[p][r][part]), multiplier[part], bias[part]);
+        }
+        Vector::store_bytes(out[r] + channel_, quantizer(scaled));
+        out[r] += out_stride;
+      }
+    }
+  }
+
+  template <class Byte>
+  static void store_interleaved(const Bytes (&rows)[kGroup], uint8_t* to) {
+    Int parts[kParts];
+    Vector::template interleave<Byte>(rows, parts);
+    for (int part = 0; part < kParts; ++part) Vector::store(to + part * sizeof(Int), parts[part]);
+  }
+
+ private:
+  struct Terms {
+    Terms(const DepthwiseRowsArgs& args, int64_t channel) : quantizer(args.quantize) {
+      alignas(64) int32_t sum[Vector::kLanes];
+      alignas(64) float scale[Vector::kLanes], offset[Vector::kLanes];
+      for (int64_t i = 0; i < Vector::kLanes; ++i) {
+        sum[i] = -args.zero_point * args.column_terms.weight_sum[channel + i];
+        scale[i] = args.scale * args.column_terms.scale[channel + i] * args.quantize.inverse_scale;
+        offset[i] = args.column_terms.bias[channel + i] * args.quantize.inverse_scale;
+      }
+      for (int part = 0; part < kParts; ++part) {
+        start[part] = Vector::strided(sum + part * 4);
+        multiplier[part] = Vector::as_float(Vector::strided(scale + part * 4));
+        bias[part] = Vector::as_float(Vector::strided(offset + part * 4));
+      }
+    }
+
+    Int start[kParts];
+    Float multiplier[kParts], bias[kParts];
+    ByteQuantizer<Vector> quantizer;
+  };
+
+  /// Else the compiler would keep them in registers, for which there are too few.
+  [[gnu::always_inline]] const Terms& terms_in_memory() const {
+    const Terms* terms = &terms_;
+    asm("" : "+r"(terms));
+    return *terms;
+  }
+
+  void lay_out_weight() const {
+    uint8_t* to = weight_;
+    for (int64_t group = 0; group < groups(); ++group) {
+      for (int64_t tap = 0; tap < args_.taps; ++tap) {
+        for (int64_t shift = 0; shift < kRows; ++shift, to += kGroupBytes) {
+          Bytes rows[kGroup];
+          for (int j = 0; j < kGroup; ++j) {
+            const int64_t row = group * kGroup + j - shift;
+            const bool any = 0 <= row && row < args_.weight_rows;
+            const auto* const weight = reinterpret_cast<const uint8_t*>(args_.weight);
+            rows[j] = any ? load(weight + (row * args_.taps + tap) * args_.channels) : Vector::set_bytes(0);
+          }
+          store_interleaved<int8_t>(rows, to);
+        }
+      }
+    }
+  }
+
+  const DepthwiseRowsArgs& args_;
+  int64_t channel_;
+  uint8_t* weight_;
+  Terms terms_;
+};
+
+/// How many bytes of weight() a vector of channels has.
+template <class Vector>
+int64_t depthwise_weight_bytes(const DepthwiseRowsArgs& args) {
+  using Channels = DepthwiseChannels<Vector>;
+  return (args.input_rows + Vector::kGroup - 1) / Vector::kGroup * args.taps * Channels::kRows * Channels::kGroupBytes;
+}
+
+}  // namespace octet::kernels
