@@ -55,9 +55,17 @@ struct RequantizedSums {
   }
 };
 
+/// Weights that the next tiles meet, of which each tile asks the memory for a part. Tiles of few rows wait for the memory anyway.
+constexpr int kPrefetchingRows = 8;
+struct Prefetch {
+  const int8_t* from;
+  int64_t step;  ///< bytes, for each four of k
+};
+
 /// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
 template <int kRows, int kPanels, class Finish>
-[[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, Finish finish) {
+[[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, Finish finish,
+                                       Prefetch prefetch) {
   const int64_t panel_bytes = padded_k * kColumns;
   __m512i acc[kRows][kPanels];
 #pragma GCC unroll 16
@@ -67,6 +75,10 @@ template <int kRows, int kPanels, class Finish>
   }
   for (const uint8_t* const end = a + padded_k; a < end; a += 4, b += 4 * kColumns) {
     hide(a_stride);
+    if constexpr (kRows >= kPrefetchingRows) {
+      _mm_prefetch(prefetch.from, _MM_HINT_T0);
+      prefetch.from += prefetch.step;
+    }
     __m512i weights[kPanels];
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) weights[p] = _mm512_load_si512(b + p * panel_bytes);
@@ -92,9 +104,13 @@ void multiply(const uint8_t* a, int64_t a_stride, int64_t rows, const int8_t* pa
     const int64_t left = columns - column;
     const auto finish_row = finish(column, left < 2 * kColumns ? left : 2 * kColumns);
     using Sums = decltype(finish_row(0));
+    const int8_t* const b = panels + column * padded_k;
+    const int64_t next_panels = left > 3 * kColumns ? 2 : left > 2 * kColumns ? 1 : 0;
     for_each_row_tile<kTileRows>(rows, [&]<int kRows>(int64_t row) {
       const auto tile = left > kColumns ? accumulate_tile<kRows, 2, Sums> : accumulate_tile<kRows, 1, Sums>;
-      tile(a + row * a_stride, a_stride, panels + column * padded_k, padded_k, finish_row(row));
+      const int64_t bytes = next_panels * kColumns * padded_k;
+      tile(a + row * a_stride, a_stride, b, padded_k, finish_row(row),
+           {b + 2 * kColumns * padded_k + bytes * row / rows, next_panels * 4 * kColumns * kRows / rows});
     });
   }
 }
