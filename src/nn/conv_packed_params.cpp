@@ -11,6 +11,7 @@
 #include <nn/quantized_weight.h>
 #include <tensor/activation_memory.h>
 #include <tensor/integers.h>
+#include <tensor/quantized_tensor_impl.h>
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
@@ -19,6 +20,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <memory>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -31,6 +33,14 @@ using kernels::Spatial;
 
 std::vector<int64_t> kernel_sizes(const ConvolutionOptions& options) {
   return {options.geometry.kernel.end() - options.dimensions, options.geometry.kernel.end()};
+}
+
+/// To be printed.
+struct KernelSizes {
+  const ConvolutionOptions& options;
+};
+std::ostream& operator<<(std::ostream& stream, const KernelSizes& sizes) {
+  return stream << at::IntArrayRef(kernel_sizes(sizes.options));
 }
 
 /// [rows, columns, kernel...]
@@ -49,16 +59,32 @@ std::vector<int64_t> weight_sizes(const ConvolutionOptions& options) {
 
 WeightLayout layout_of(const ConvolutionOptions& options) { return {options.geometry.transposed ? options.geometry.groups : 0}; }
 
-/// [first, channels, sizes...] as the kernels read weights and images: [first, sizes..., channels].
+/// [first, channels, sizes...] as the kernels read weights and images: memory with the channels of a pixel side by side. What is so
+/// already stays as it is.
 at::Tensor channels_last(const at::Tensor& integers) {
+  if (integers.is_contiguous(integers.dim() == 5 ? at::MemoryFormat::ChannelsLast3d : at::MemoryFormat::ChannelsLast)) {
+    return integers;
+  }
   const at::Tensor view = integers.movedim(1, -1);
   const int64_t channels = integers.size(1);
-  if (view.is_contiguous() || !integers.is_contiguous() || channels > kernels::kMostPlanes || channels == 0) return view.contiguous();
+  if (view.is_contiguous() || !integers.is_contiguous() || channels > kernels::kMostPlanes || channels == 0) {
+    return view.contiguous();
+  }
   const at::Tensor out = empty_activation(view.sizes(), integers.scalar_type());
   const int64_t images = integers.size(0), pixels = images == 0 ? 0 : integers.numel() / (images * channels);
   kernels::channels_last(static_cast<const uint8_t*>(integers.const_data_ptr()), images, channels, pixels,
                          static_cast<uint8_t*>(out.data_ptr()), parallel_for);
   return out;
+}
+
+/// [batch, channels, sizes...], channels last.
+at::Tensor empty_channels_last(int64_t batch, int64_t channels, const Spatial& size, int64_t dimensions, at::ScalarType dtype) {
+  c10::SmallVector<int64_t, 5> sizes{batch, channels};
+  sizes.append(size.end() - dimensions, size.end());
+  if (dimensions > 1) {
+    return empty_activation(sizes, dtype, dimensions == 2 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::ChannelsLast3d);
+  }
+  return empty_activation({batch, sizes[2], channels}, dtype).transpose(1, 2);
 }
 
 kernels::PackedConvolution pack(const at::Tensor& integers, const ConvolutionGeometry& geometry, const std::string& where) {
@@ -198,19 +224,15 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
   const at::Tensor images = channels_last(integers);
 
   kernels::ConvolutionInput in{images.const_data_ptr<uint8_t>(),
-                               images.size(0),
+                               integers.size(0),
                                {1, 1, 1},
                                static_cast<float>(octet::q_scale(input)),
                                static_cast<int32_t>(zero_point)};
-  std::copy(images.sizes().begin() + 1, images.sizes().end() - 1, in.size.end() - dimensions);
+  std::copy(integers.sizes().begin() + 2, integers.sizes().end(), in.size.end() - dimensions);
   const Spatial size = geometry.output_size(in.size);
-  std::vector<int64_t> sizes{images.size(0)};
-  sizes.insert(sizes.end(), size.end() - dimensions, size.end());
-  check(std::all_of(sizes.begin() + 1, sizes.end(), [](int64_t extent) { return extent > 0; }), path, ": got an input of shape ",
-        input.sizes(), ", on which a kernel of ", at::IntArrayRef(kernel_sizes(options_)), " does not fit");
-  sizes.push_back(geometry.out_channels);
-  const at::Tensor out = empty_activation(sizes, info(output.dtype).storage);
-  const at::Tensor result = out.movedim(-1, 1);
+  check(std::all_of(size.begin(), size.end(), [](int64_t extent) { return extent > 0; }), path, ": got an input of shape ",
+        input.sizes(), ", on which a kernel of ", KernelSizes{options_}, " does not fit");
+  const at::Tensor result = empty_channels_last(in.batch, geometry.out_channels, size, dimensions, info(output.dtype).storage);
 
   kernels::Epilogue epilogue{bias_.defined() ? bias_.const_data_ptr<float>() : nullptr, relu};
   at::Tensor residual_images;
@@ -229,13 +251,13 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
   const kernels::WeightQParams qparams{scale_.data(), scale_.size() > 1, zero_point_.empty() ? nullptr : zero_point_.data()};
   const auto started = std::chrono::steady_clock::now();
   with_byte_type(output.dtype, [&]<class T>() {
-    kernels::convolution(in, packed_, qparams, epilogue, output.affine(), out.data_ptr<T>(), parallel_for);
+    kernels::convolution(in, packed_, qparams, epilogue, output.affine(), result.data_ptr<T>(), parallel_for);
   });
   if (is_verbose()) {
     const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - started;
     say(kernels::convolution_algorithm(in, packed_, !zero_point_.empty()), input.sizes(), result.sizes(), elapsed.count());
   }
-  return make_per_tensor_quantized(has_batch ? result : result.squeeze(0), output.scale, output.zero_point);
+  return wrap(has_batch ? result : result.squeeze(0), std::make_shared<const Quantizer>(output.quantizer()));
 }
 
 kernels::ConvolutionAlgorithm ConvPackedParams::algorithm(at::IntArrayRef input_sizes) const {

@@ -2,19 +2,23 @@
 #include <octet/kernels/binary.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/functional.h>
+#include <octet/tensor/parallel.h>
 #include <octet/tensor/quantized_tensor.h>
 
 #include <tensor/activation_memory.h>
 #include <tensor/in_module.h>
 #include <tensor/integers.h>
 #include <tensor/operands.h>
+#include <tensor/quantized_tensor_impl.h>
 
 #include <ATen/ExpandUtils.h>
 #include <ATen/TensorIterator.h>
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <tuple>
+#include <utility>
 
 namespace octet {
 namespace {
@@ -69,15 +73,28 @@ void for_dense_rows(const Rectangle<T>& all, const Kernel& kernel) {
 }
 
 template <class T>
+kernels::Operand<T> operand(kernels::Matrix<const T> q, const Quantizer& quantizer) {
+  return {q, static_cast<float>(quantizer.scale), static_cast<int32_t>(quantizer.zero_point)};
+}
+
+// Tensors whose elements lie in the same order, as nearly all do: n elements in a row.
+template <class T>
+void run_dense(const T* a, const T* b, T* out, int64_t n, BinaryKernel<T> kernel, const Quantizer& quantizer_of_a,
+               const Quantizer& quantizer_of_b, const kernels::AffineQParams& out_qparams) {
+  parallel_for(0, n, at::internal::GRAIN_SIZE, [&](int64_t begin, int64_t end) {
+    const int64_t size = end - begin;
+    kernel(operand<T>({a + begin, size}, quantizer_of_a), operand<T>({b + begin, size}, quantizer_of_b), 1, size, out_qparams,
+           {out + begin, size});
+  });
+}
+
+template <class T>
 void run(at::TensorIterator& iterator, BinaryKernel<T> kernel, const Quantizer& a, const Quantizer& b,
          const kernels::AffineQParams& out_qparams) {
-  const auto operand = [](kernels::Matrix<const T> q, const Quantizer& quantizer) {
-    return kernels::Operand<T>{q, static_cast<float>(quantizer.scale), static_cast<int32_t>(quantizer.zero_point)};
-  };
   iterator.for_each([&](char** data, const int64_t* strides, int64_t columns, int64_t rows) {
     for_dense_rows(Rectangle<T>(data, strides, columns, rows), [&](int64_t count, int64_t width, kernels::Matrix<T> out,
                                                                    kernels::Matrix<const T> of_a, kernels::Matrix<const T> of_b) {
-      kernel(operand(of_a, a), operand(of_b, b), count, width, out_qparams, out);
+      kernel(operand<T>(of_a, a), operand<T>(of_b, b), count, width, out_qparams, out);
     });
   });
 }
@@ -104,12 +121,19 @@ at::Tensor combine(const BinaryOperation& operation, const at::Tensor& a, const 
   if (integers_of_a.sizes() == integers_of_b.sizes() && integers_of_a.strides() == integers_of_b.strides()) {
     result = empty_activation_like(integers_of_a, integers_of_a.scalar_type());
   }
-  auto iterator =
-      at::TensorIteratorConfig().add_output(result).add_const_input(integers_of_a).add_const_input(integers_of_b).build();
   with_byte_type(dtype, [&]<class T>() {
-    run<T>(iterator, std::get<BinaryKernel<T>>(operation.kernels), quantizer_of_a, quantizer_of_b, out_qparams);
+    const BinaryKernel<T> kernel = std::get<BinaryKernel<T>>(operation.kernels);
+    if (result.defined() && integers_of_a.is_non_overlapping_and_dense()) {
+      run_dense(integers_of_a.const_data_ptr<T>(), integers_of_b.const_data_ptr<T>(), result.data_ptr<T>(), result.numel(), kernel,
+                quantizer_of_a, quantizer_of_b, out_qparams);
+      return;
+    }
+    auto iterator =
+        at::TensorIteratorConfig().add_output(result).add_const_input(integers_of_a).add_const_input(integers_of_b).build();
+    run<T>(iterator, kernel, quantizer_of_a, quantizer_of_b, out_qparams);
+    result = iterator.output();
   });
-  return make_quantized(iterator.output(), quantizer_of_result);
+  return wrap(std::move(result), std::make_shared<const Quantizer>(quantizer_of_result));
 }
 
 }  // namespace

@@ -2,16 +2,18 @@
 
 #include <octet/tensor/module_path.h>
 
-#include <c10/util/StringUtil.h>
-
-#include <string>
+#include <ostream>
 
 namespace octet {
 
-/// " in module 'encoder.layers.0.fc'", for error texts: the one that runs on this thread. Empty outside of all.
-inline std::string in_module() {
+/// " in module 'encoder.layers.0.fc'" when it is printed, for error texts: the one that runs on this thread. Nothing outside of all.
+/// Checks pass by without making a text.
+struct InModule {};
+inline InModule in_module() { return {}; }
+
+inline std::ostream& operator<<(std::ostream& stream, InModule) {
   const std::string_view path = ModulePathScope::current();
-  return path.empty() ? std::string() : c10::str(" in module '", path, "'");
+  return path.empty() ? stream : stream << " in module '" << path << "'";
 }
 
 }  // namespace octet

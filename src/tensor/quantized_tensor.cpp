@@ -52,9 +52,10 @@ void QuantizedTensorImpl::shallow_copy_from(const c10::intrusive_ptr<TensorImpl>
 }
 
 QuantizedTensorImpl& impl_of(const at::Tensor& tensor, std::string_view what) {
-  check(is_quantized(tensor), what, ": the tensor is not quantized",
-        tensor.defined() ? c10::str(" but plain ", tensor.scalar_type(), " of sizes ", tensor.sizes()) : " but undefined",
-        "; quantize it first, for example with quantize_per_tensor()");
+  constexpr std::string_view kAdvice = "; quantize it first, for example with quantize_per_tensor()";
+  check(tensor.defined(), what, ": the tensor is not quantized but undefined", kAdvice);
+  check(is_quantized(tensor), what, ": the tensor is not quantized but plain ", tensor.scalar_type(), " of sizes ", tensor.sizes(),
+        kAdvice);
   return static_cast<QuantizedTensorImpl&>(*tensor.unsafeGetTensorImpl());
 }
 
@@ -116,9 +117,10 @@ int64_t q_per_channel_axis(const at::Tensor& tensor) { return per_channel_quanti
 
 at::Tensor make_quantized(const at::Tensor& integers, Quantizer quantizer, std::optional<at::IntArrayRef> sizes) {
   const DTypeInfo& dtype = info(quantizer.dtype);
-  check(integers.defined() && integers.scalar_type() == dtype.storage, "make_quantized: the integers are ",
-        integers.defined() ? c10::str(integers.scalar_type()) : "undefined", "; expected ", dtype.storage, ", as ", dtype.name,
+  check(integers.defined(), "make_quantized: the integers are undefined; expected ", dtype.storage, ", as ", dtype.name,
         " is stored");
+  check(integers.scalar_type() == dtype.storage, "make_quantized: the integers are ", integers.scalar_type(), "; expected ",
+        dtype.storage, ", as ", dtype.name, " is stored");
   check(!is_quantized(integers), "make_quantized: the integers are a quantized tensor; pass its int_repr()");
   if (quantizer.is_packed()) {
     check(sizes.has_value(), "make_quantized: packed ", dtype.name, " integers do not tell the sizes of their tensor; pass them");

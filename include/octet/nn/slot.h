@@ -339,7 +339,8 @@ class SlotCore : public Float, public SlotBase {
     const ModulePathScope scope(path());
     if (ModuleInternals::children(*this).is_empty()) return compute(static_cast<Float&>(*this), inputs...);
     const std::shared_ptr<SlotState> slot_state = state();
-    const auto observer = activation_post_process();
+    const bool has_other_children = ModuleInternals::children(*this).size() > (slot_state ? 1 : 0);
+    const auto observer = has_other_children ? activation_post_process() : nullptr;
 
     std::tuple<std::remove_cvref_t<Inputs>...> arguments(inputs...);
     if (slot_state && !slot_state->hooks.forward_pre.empty()) {
