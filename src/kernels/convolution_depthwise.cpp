@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "kernels/aligned_array.h"
@@ -125,17 +126,36 @@ void run_taps(const ConvolutionCall& call, const Phase& phase, const Raster& ras
   });
 }
 
+/// Whether depthwise_rows may compute the convolution: its dot products take bytes, its epilogue has no residual, and it rounds
+/// to 32 bits.
+bool takes_rows(const ConvolutionCall& call, const Phase& phase) {
+  const int64_t channels = call.geometry.in_channels;
+  if (!call.table.depthwise_rows || call.columns.affine || call.to.residual) return false;
+  if (channels < kDepthwiseRowsChannels || phase.taps() == 0) return false;
+  const float inverse_scale = call.to.quantize.inverse_scale;
+  const float largest_sum = static_cast<float>(phase.taps() * 255 * 128);
+  int64_t too_large = 0;
+  for (int64_t first = 0; first < channels; first += kColumns) {
+    const float *scale = call.columns.scales.from(first), *bias = call.columns.biases.from(first);
+    for (int64_t i = 0; i < std::min(kColumns, channels - first); ++i) {
+      const float largest = largest_sum * std::abs(call.input.scale * scale[i]) + std::abs(bias[i]);
+      too_large += largest * inverse_scale < 0x1p30f ? 0 : 1;  // so is what is NaN
+    }
+  }
+  return too_large == 0;
+}
+
 /// Rows at once, where two of them share most of what they read.
 void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& raster, ParallelFor parallel_for) {
   constexpr int64_t kBlocksAtOnce = 8;  // so that the next channels find the rows in a cache
   constexpr int64_t kColumnsPerItem = 64;
   const auto& [depth, height, width] = phase.axes;
-  const DepthwiseRowsKernel& kernel = *call.table.depthwise_rows;
-  const bool two_rows = kernel.rows == 2 && depth.taps == 1 && height.input_step == 1 && height.tap_spacing == 1;
+  const bool two_rows = depth.taps == 1 && height.tap_spacing == 1;
   const RowBlocks items(raster, phase, call.geometry.in_channels, two_rows ? 2 : 1,
                         std::max<int64_t>(kColumnsPerItem / width.input_step, 1));
-  const int64_t rows_of_plane = height.taps + (two_rows ? 1 : 0), input_rows = depth.taps * rows_of_plane;
-  const int64_t row_slots = depthwise_row_slots(input_rows);
+  const int64_t row_step = two_rows ? height.input_step : 0;
+  const int64_t rows_of_plane = height.taps + row_step, input_rows = depth.taps * rows_of_plane;
+  const int64_t row_slots = depthwise_row_slots(phase.rows(), row_step);
   parallel_for(0, items.items(), items.grain_size, [&](int64_t begin, int64_t end) {
     thread_local Scratch scratch;
     const ColumnTerms columns = scratch.columns(call, phase.depthwise);
@@ -162,7 +182,8 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
       DepthwiseRowsArgs args{.rows = in.data(),
                              .out = out[0],
                              .blocks = blocks,
-                             .input_rows = input_rows,
+                             .row_slots = row_slots,
+                             .row_step = row_step,
                              .weight_rows = phase.rows(),
                              .columns = call.input.size[2],
                              .first_column = width.input(first, 0),
@@ -179,7 +200,7 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
                              .quantize = call.to.quantize,
                              .scratch = nullptr};
       args.scratch = scratch.bytes.reserve(depthwise_rows_scratch(args));
-      kernel.compute(args);
+      call.table.depthwise_rows(args);
       item += blocks;
     }
   });
@@ -192,11 +213,10 @@ void run_depthwise_phase(const ConvolutionCall& call, const Phase& phase, Parall
   if (raster.pixels() == 0) return;
   if (call.columns.affine) {
     run_taps(call, phase, raster, centered(phase.depthwise, phase.taps(), call.columns.zero_points), parallel_for);
-  } else if (!call.table.depthwise_rows || call.to.residual || phase.taps() == 0 ||
-             call.geometry.in_channels < DepthwiseRowsKernel::kLeastChannels) {
-    run_taps(call, phase, raster, phase.depthwise, parallel_for);
-  } else {
+  } else if (takes_rows(call, phase)) {
     run_rows(call, phase, raster, parallel_for);
+  } else {
+    run_taps(call, phase, raster, phase.depthwise, parallel_for);
   }
 }
 

@@ -102,6 +102,39 @@ TEST(DepthwiseConvolution, IsExactForEveryKindOfQParams) {
   }
 }
 
+template <class Quantized>
+void expect_clamped(const Problem& problem, const AffineQParams& out_qparams) {
+  std::vector<Quantized> expected;
+  for (int64_t i = 0; i < static_cast<int64_t>(problem.sums.size()); ++i) {
+    const int64_t channel = i % problem.g.out_channels;
+    expected.push_back(static_cast<Quantized>(reference::requantize(problem.sums[i], problem.scale, problem.weight_scale[channel],
+                                                                    problem.bias[channel], {}, false, out_qparams)));
+  }
+  const PackedConvolution packed(problem.weight.data(), problem.g);
+  for_each_isa([&] {
+    std::vector<Quantized> out(expected.size());
+    convolution(problem.input(), packed, problem.weight_qparams(), problem.epilogue(), out_qparams, out.data());
+    ASSERT_EQ(out, expected);
+  });
+}
+
+TEST(DepthwiseConvolution, ClampsToAnyRange) {
+  for (const int64_t stride : {1, 2}) {
+    Problem problem({.geometry = depthwise(96, 3, stride, 1), .size = {1, 6, 7}});
+    // Sums beyond 8 and 16 bits, too.
+    for (const float magnitude : {1.0f, 30.0f, 3e3f, 3e6f}) {
+      const float scale = problem.out_scale / magnitude;
+      expect_clamped<uint8_t>(problem, {scale, 100, 20, 127});
+      expect_clamped<uint8_t>(problem, {scale, 0, 0, 255});
+      expect_clamped<uint8_t>(problem, {scale, 255, 0, 255});
+      expect_clamped<uint8_t>(problem, {scale, 200, 130, 250});
+      expect_clamped<int8_t>(problem, {scale, -128, -128, 127});
+      expect_clamped<int8_t>(problem, {scale, -3, -50, 60});
+      expect_clamped<int8_t>(problem, {scale, 127, 5, 127});
+    }
+  }
+}
+
 TEST(DepthwiseConvolution, ClampsWhatDoesNotFitAnInteger) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity(), kNan = std::numeric_limits<float>::quiet_NaN();
   for (const int64_t stride : {1, 2}) {

@@ -3,47 +3,42 @@
 #include "kernels/depthwise_rows.h"
 
 // `Vector` gives the instructions for the channels of one vector of bytes:
-//   kLanes, kRows            channels; rows of outputs that a block has at most
+//   kLanes                   channels
 //   kGroup, kParts           rows of the input that the dot product takes; vectors of sums that the channels need
 //   kSums                    sums of each channel that are added up at once, where the input is laid out in memory
-//   kStreams                 whether DepthwiseStream is to be used where it can be
+//   kStreamRows              rows of outputs that DepthwiseStream computes at once; 0: it is not to be used
 //   Bytes, Words, Int, Float vectors of integers of 8, 16 and 32 bits and of floats
 //   load_bytes(p), store_bytes(p, v), load(p), store(p, v)        Ints are aligned
 //   interleave<T>(rows, parts)    [channel][row], of bytes of type T; a part has of each 4 * kParts channels the next four
 //   strided(p)                    of each 4 * kParts integers the first four
+//   next_row(part)           the inputs of the rows from the second of a group on, where there is one more than weights
 //   dot(sum, a, w)                adds to each lane the products of a channel's inputs and weights, these in memory or not
 //   join(parts, offset)           parts and the 16-bit offsets as signed bytes, in the order of the channels; saturates
 
 namespace octet::kernels {
 
-/// As Quantizer, for the channels of a vector, in the order of their parts. What is too low stays so until it is a byte.
+/// As Quantizer, for the channels of a vector, in the order of their parts, and for numbers that fit 32 bits: what is too low or
+/// too high stays so until it is a byte. At first the lowest byte stands for -128, where the packs saturate.
 template <class Vector>
 class ByteQuantizer {
   using Bytes = typename Vector::Bytes;
 
  public:
-  explicit ByteQuantizer(const QuantizeArgs& args) {
-    const int32_t sign = args.quant_min < 0 ? 0 : 128;  // bytes are signed until the end
-    high_ = Vector::set(static_cast<float>(args.quant_max - args.zero_point));
-    offset_ = Vector::set_words(static_cast<int16_t>(args.zero_point - sign));
-    lowest_ = Vector::set_bytes(static_cast<uint8_t>(args.quant_min - sign));
-    sign_ = Vector::set_bytes(static_cast<uint8_t>(sign));
-  }
+  explicit ByteQuantizer(const QuantizeArgs& args)
+      : offset_(Vector::set_words(static_cast<int16_t>(args.zero_point - args.quant_min - 128))),
+        highest_(Vector::set_bytes(static_cast<uint8_t>(args.quant_max - args.quant_min - 128))),
+        lowest_(Vector::set_bytes(static_cast<uint8_t>(args.quant_min + 128))) {}
 
   Bytes operator()(const typename Vector::Float (&scaled)[Vector::kParts]) const {
     typename Vector::Int integers[Vector::kParts];
 #pragma GCC unroll 8
-    for (int part = 0; part < Vector::kParts; ++part) {
-      // Gives the second where that is NaN; and the integer of that, as of all that is too low, is the lowest.
-      integers[part] = Vector::round(Vector::min(high_, scaled[part]));
-    }
-    return Vector::bit_xor(Vector::max_bytes(Vector::join(integers, offset_), lowest_), sign_);
+    for (int part = 0; part < Vector::kParts; ++part) integers[part] = Vector::round(scaled[part]);
+    return Vector::add_bytes(Vector::min_bytes(Vector::join(integers, offset_), highest_), lowest_);
   }
 
  private:
-  typename Vector::Float high_;
   typename Vector::Words offset_;
-  Bytes lowest_, sign_;
+  Bytes highest_, lowest_;
 };
 
 /// The channels of one vector: where their sums begin, the weights, and how sums end as bytes.
@@ -54,23 +49,26 @@ class DepthwiseChannels {
   using Int = typename Vector::Int;
   using Float = typename Vector::Float;
   using Sums = Int[Vector::kParts];
-  static constexpr int kRows = Vector::kRows, kGroup = Vector::kGroup, kParts = Vector::kParts;
+  static constexpr int kGroup = Vector::kGroup, kParts = Vector::kParts;
   static constexpr int64_t kGroupBytes = kParts * sizeof(Int);
 
-  /// @param weight  gets depthwise_weight_bytes()
-  DepthwiseChannels(const DepthwiseRowsArgs& args, int64_t channel, uint8_t* weight)
-      : args_(args), channel_(channel), weight_(weight), terms_(args, channel) {
+  /// @param weight_rows  1, or 2 to have the weights of a second row of outputs for the same rows of the input
+  DepthwiseChannels(const DepthwiseRowsArgs& args, int64_t channel, int64_t weight_rows)
+      : args_(args), channel_(channel), weight_rows_(weight_rows), terms_(args, channel) {
     lay_out_weight();
   }
 
-  int64_t groups() const { return (args_.input_rows + kGroup - 1) / kGroup; }
+  /// Of rows of the input that a row of outputs meets.
+  int64_t groups() const { return (args_.weight_rows + kGroup - 1) / kGroup; }
 
   /// Those of a pixel.
   Bytes load(const uint8_t* pixel) const { return Vector::load_bytes(pixel + channel_); }
   Bytes padding() const { return Vector::set_bytes(static_cast<uint8_t>(args_.zero_point)); }
 
-  /// [group][tap][kRows rows of outputs]. The second row's weights are moved on by one row of the input.
-  const uint8_t* weight() const { return weight_; }
+  /// [group][tap][weight_rows][kParts]
+  const uint8_t* weight() const { return args_.scratch; }
+  /// Scratch that is left.
+  uint8_t* scratch() const { return args_.scratch + groups() * args_.taps * weight_rows_ * kGroupBytes; }
 
   [[gnu::always_inline]] void start(Sums& sums) const {
     const Terms& terms = terms_in_memory();
@@ -141,13 +139,13 @@ class DepthwiseChannels {
   }
 
   void lay_out_weight() const {
-    uint8_t* to = weight_;
+    uint8_t* to = args_.scratch;
     for (int64_t group = 0; group < groups(); ++group) {
       for (int64_t tap = 0; tap < args_.taps; ++tap) {
-        for (int64_t shift = 0; shift < kRows; ++shift, to += kGroupBytes) {
+        for (int64_t out_row = 0; out_row < weight_rows_; ++out_row, to += kGroupBytes) {
           Bytes rows[kGroup];
           for (int j = 0; j < kGroup; ++j) {
-            const int64_t row = group * kGroup + j - shift;
+            const int64_t row = group * kGroup + j - out_row * args_.row_step;
             const bool any = 0 <= row && row < args_.weight_rows;
             const auto* const weight = reinterpret_cast<const uint8_t*>(args_.weight);
             rows[j] = any ? load(weight + (row * args_.taps + tap) * args_.channels) : Vector::set_bytes(0);
@@ -160,15 +158,8 @@ class DepthwiseChannels {
 
   const DepthwiseRowsArgs& args_;
   int64_t channel_;
-  uint8_t* weight_;
+  int64_t weight_rows_;
   Terms terms_;
 };
-
-/// How many bytes of weight() a vector of channels has.
-template <class Vector>
-int64_t depthwise_weight_bytes(const DepthwiseRowsArgs& args) {
-  using Channels = DepthwiseChannels<Vector>;
-  return (args.input_rows + Vector::kGroup - 1) / Vector::kGroup * args.taps * Channels::kRows * Channels::kGroupBytes;
-}
 
 }  // namespace octet::kernels

@@ -9,15 +9,18 @@
 
 namespace octet::kernels {
 
+constexpr int64_t kDepthwiseRowsChannels = 32;
+
 /// Blocks of one or two rows of outputs, all of their columns from one on. Taps are those of the kernel's rows (of all its
 /// planes) and along the width.
 struct DepthwiseRowsArgs {
-  /// [blocks][depthwise_row_slots()]: where the rows of the input that a block reads begin. The first row of outputs meets the
-  /// first weight_rows of them, and the second row those from the second on. Slots that are left hold any rows.
+  /// [blocks][row_slots]: where the rows of the input that a block reads begin. The first row of outputs meets the first
+  /// weight_rows of them, and the second row as many from row_step on. Slots that are left hold any rows.
   const uint8_t* const* rows;
   uint8_t* const* out;  ///< [blocks][2]: the first output's first channel; the second is null where there is none
   int64_t blocks;
-  int64_t input_rows;   ///< weight_rows, or one more where blocks have two rows of outputs
+  int64_t row_slots;  ///< depthwise_row_slots()
+  int64_t row_step;
   int64_t weight_rows;
   int64_t columns;       ///< of the input
   int64_t first_column;  ///< that the first output reads first; columns beyond the input hold the zero point
@@ -26,25 +29,20 @@ struct DepthwiseRowsArgs {
   int64_t tap_spacing;
   int64_t outputs;  ///< in each row
   int64_t out_stride;
-  int64_t channels;  ///< kLeastChannels or more
+  int64_t channels;  ///< kDepthwiseRowsChannels or more
   const int8_t* weight;  ///< [weight_rows][taps][channels]
-  ColumnTerms column_terms;
+  ColumnTerms column_terms;  ///< no scaled sum may be too large for 32 bits
   int32_t zero_point;
   float scale;
   QuantizeArgs quantize;
   uint8_t* scratch;  ///< depthwise_rows_scratch() bytes, aligned to 64
 };
 
-struct DepthwiseRowsKernel {
-  static constexpr int64_t kLeastChannels = 32;
+void depthwise_rows_avx2(const DepthwiseRowsArgs& args);
+void depthwise_rows_avx512_vnni(const DepthwiseRowsArgs& args);
 
-  int64_t rows;  ///< of outputs that a block has at most: 1 or 2
-  void (*compute)(const DepthwiseRowsArgs& args);
-};
-
-extern const DepthwiseRowsKernel avx2_depthwise_rows, avx512_vnni_depthwise_rows;
-
-[[gnu::always_inline]] constexpr int64_t depthwise_row_slots(int64_t input_rows) { return (input_rows + 3) / 4 * 4; }
+/// How many rows of the input a block has room for: kernels read them by fours at most.
+constexpr int64_t depthwise_row_slots(int64_t weight_rows, int64_t row_step) { return (weight_rows + 3) / 4 * 4 + row_step; }
 
 /// How many columns of the input a row of outputs reads.
 [[gnu::always_inline]] constexpr int64_t depthwise_rows_columns(const DepthwiseRowsArgs& args) {
@@ -54,7 +52,7 @@ extern const DepthwiseRowsKernel avx2_depthwise_rows, avx512_vnni_depthwise_rows
 /// How many bytes the kernels write in their scratch at most.
 constexpr int64_t depthwise_rows_scratch(const DepthwiseRowsArgs& args) {
   constexpr int64_t kVectorBytes = 64;
-  return depthwise_row_slots(args.input_rows) * (depthwise_rows_columns(args) + 2 * args.taps) * kVectorBytes;
+  return (args.weight_rows + 3) / 4 * 4 * (depthwise_rows_columns(args) + 2 * args.taps) * kVectorBytes;
 }
 
 }  // namespace octet::kernels

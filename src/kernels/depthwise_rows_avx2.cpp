@@ -30,11 +30,9 @@ struct WidenedPairs {
         : [a] "x"(a), [w] "m"(*reinterpret_cast<const Int*>(w)));
   }
 
-  static Float set(float v) { return _mm256_set1_ps(v); }
   static Float as_float(Int v) { return _mm256_castsi256_ps(v); }
   static Float to_float(Int v) { return _mm256_cvtepi32_ps(v); }
   static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
-  static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
   static Int round(Float a) { return _mm256_cvtps_epi32(a); }
 
  protected:
@@ -48,8 +46,7 @@ struct WidenedPairs {
 /// 16 channels: their sums are few enough for several outputs at once, which share the loads of weights.
 struct FewChannels : WidenedPairs {
   static constexpr int64_t kLanes = 16;
-  static constexpr int kRows = 2, kParts = 2, kSums = 6;
-  static constexpr bool kStreams = false;
+  static constexpr int kParts = 2, kSums = 6, kStreamRows = 0;
   using Bytes = __m128i;
   using Words = __m128i;
 
@@ -57,8 +54,8 @@ struct FewChannels : WidenedPairs {
   static void store_bytes(uint8_t* p, Bytes v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
   static Bytes set_bytes(uint8_t v) { return _mm_set1_epi8(static_cast<char>(v)); }
   static Words set_words(int16_t v) { return _mm_set1_epi16(v); }
-  static Bytes max_bytes(Bytes a, Bytes b) { return _mm_max_epi8(a, b); }
-  static Bytes bit_xor(Bytes a, Bytes b) { return _mm_xor_si128(a, b); }
+  static Bytes min_bytes(Bytes a, Bytes b) { return _mm_min_epi8(a, b); }
+  static Bytes add_bytes(Bytes a, Bytes b) { return _mm_add_epi8(a, b); }
 
   template <class Byte>
   static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
@@ -81,8 +78,7 @@ struct FewChannels : WidenedPairs {
 /// 32 channels, which take fewer instructions to lay out and to join.
 struct ManyChannels : WidenedPairs {
   static constexpr int64_t kLanes = 32;
-  static constexpr int kRows = 1, kParts = 4, kSums = 3;
-  static constexpr bool kStreams = true;
+  static constexpr int kParts = 4, kSums = 3, kStreamRows = 1;
   using Bytes = __m256i;
   using Words = __m256i;
 
@@ -90,8 +86,8 @@ struct ManyChannels : WidenedPairs {
   static void store_bytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
   static Words set_words(int16_t v) { return _mm256_set1_epi16(v); }
-  static Bytes max_bytes(Bytes a, Bytes b) { return _mm256_max_epi8(a, b); }
-  static Bytes bit_xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+  static Bytes min_bytes(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
+  static Bytes add_bytes(Bytes a, Bytes b) { return _mm256_add_epi8(a, b); }
 
   template <class Byte>
   static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
@@ -113,16 +109,14 @@ struct ManyChannels : WidenedPairs {
   static Int upper(Int bytes, int8_t) { return _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes); }
 };
 
-void compute(const DepthwiseRowsArgs& args) {
+}  // namespace
+
+void depthwise_rows_avx2(const DepthwiseRowsArgs& args) {
   if (args.column_step == 1) {
     depthwise_rows<FewChannels>(args, 0, args.channels);
   } else {
     depthwise_rows<ManyChannels>(args, 0, args.channels);
   }
 }
-
-}  // namespace
-
-const DepthwiseRowsKernel avx2_depthwise_rows{2, compute};
 
 }  // namespace octet::kernels

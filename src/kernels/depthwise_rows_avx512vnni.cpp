@@ -18,8 +18,7 @@ void add_dot(Int& sum, Int a, const uint8_t* w) {
 /// What depends on the size of a vector only by the names of instructions. vpdpbusd takes four rows.
 struct Zmm {
   static constexpr int64_t kLanes = 64;
-  static constexpr int kRows = 2, kGroup = 4, kParts = 4, kSums = 4;
-  static constexpr bool kStreams = true;
+  static constexpr int kGroup = 4, kParts = 4, kSums = 4, kStreamRows = 2;
   using Bytes = __m512i;
   using Words = __m512i;
   using Int = __m512i;
@@ -28,9 +27,9 @@ struct Zmm {
   static Bytes load_bytes(const uint8_t* p) { return _mm512_loadu_si512(p); }
   static void store_bytes(uint8_t* p, Bytes v) { _mm512_storeu_si512(p, v); }
   static Bytes set_bytes(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
-  static Bytes max_bytes(Bytes a, Bytes b) { return _mm512_max_epi8(a, b); }
+  static Bytes min_bytes(Bytes a, Bytes b) { return _mm512_min_epi8(a, b); }
   static Bytes min(Bytes a, Bytes b) { return _mm512_min_epi8(a, b); }
-  static Bytes bit_xor(Bytes a, Bytes b) { return _mm512_xor_si512(a, b); }
+  static Bytes add_bytes(Bytes a, Bytes b) { return _mm512_add_epi8(a, b); }
 
   template <class Byte>
   static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
@@ -61,18 +60,17 @@ struct Zmm {
     add_dot(sum, a, w);
   }
 
-  static Float set(float v) { return _mm512_set1_ps(v); }
+  static Int next_row(Int a) { return _mm512_srli_epi32(a, 8); }
+
   static Float as_float(Int v) { return _mm512_castsi512_ps(v); }
   static Float to_float(Int v) { return _mm512_cvtepi32_ps(v); }
   static Float fma(Float a, Float b, Float c) { return _mm512_fmadd_ps(a, b, c); }
-  static Float min(Float a, Float b) { return _mm512_min_ps(a, b); }
   static Int round(Float a) { return _mm512_cvtps_epi32(a); }
 };
 
 struct Ymm {
   static constexpr int64_t kLanes = 32;
-  static constexpr int kRows = 2, kGroup = 4, kParts = 4, kSums = 4;
-  static constexpr bool kStreams = true;
+  static constexpr int kGroup = 4, kParts = 4, kSums = 4, kStreamRows = 2;
   using Bytes = __m256i;
   using Words = __m256i;
   using Int = __m256i;
@@ -81,9 +79,9 @@ struct Ymm {
   static Bytes load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static void store_bytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
-  static Bytes max_bytes(Bytes a, Bytes b) { return _mm256_max_epi8(a, b); }
+  static Bytes min_bytes(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
   static Bytes min(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
-  static Bytes bit_xor(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
+  static Bytes add_bytes(Bytes a, Bytes b) { return _mm256_add_epi8(a, b); }
 
   template <class Byte>
   static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
@@ -111,22 +109,20 @@ struct Ymm {
     add_dot(sum, a, w);
   }
 
-  static Float set(float v) { return _mm256_set1_ps(v); }
+  static Int next_row(Int a) { return _mm256_srli_epi32(a, 8); }
+
   static Float as_float(Int v) { return _mm256_castsi256_ps(v); }
   static Float to_float(Int v) { return _mm256_cvtepi32_ps(v); }
   static Float fma(Float a, Float b, Float c) { return _mm256_fmadd_ps(a, b, c); }
-  static Float min(Float a, Float b) { return _mm256_min_ps(a, b); }
   static Int round(Float a) { return _mm256_cvtps_epi32(a); }
 };
 
-void compute(const DepthwiseRowsArgs& args) {
+}  // namespace
+
+void depthwise_rows_avx512_vnni(const DepthwiseRowsArgs& args) {
   const int64_t whole = args.channels / Zmm::kLanes * Zmm::kLanes;
   depthwise_rows<Zmm>(args, 0, whole);
   depthwise_rows<Ymm>(args, whole, args.channels);
 }
-
-}  // namespace
-
-const DepthwiseRowsKernel avx512_vnni_depthwise_rows{2, compute};
 
 }  // namespace octet::kernels

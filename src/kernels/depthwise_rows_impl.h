@@ -14,15 +14,22 @@ class DepthwiseRows {
   static constexpr int64_t kGroupBytes = Channels::kGroupBytes;
 
  public:
-  DepthwiseRows(const DepthwiseRowsArgs& args, const Channels& channels, const uint8_t* const* rows, uint8_t* inputs)
-      : args_(args), channels_(channels), columns_(depthwise_rows_columns(args)), inputs_(inputs) {
-    for (int64_t group = 0; group < channels_.groups(); ++group) {
-      lay_out(rows + group * kGroup, inputs_ + group * columns_ * kGroupBytes);
-    }
-  }
+  DepthwiseRows(const DepthwiseRowsArgs& args, int64_t channel)
+      : args_(args),
+        two_rows_(args.weight_rows + args.row_step <= (args.weight_rows + kGroup - 1) / kGroup * kGroup),
+        channels_(args, channel, two_rows_ ? 2 : 1),
+        columns_(depthwise_rows_columns(args)) {}
 
+  static constexpr int kRows = 2;
+  /// Whether rows of outputs can be computed by two: they meet the same groups of rows of the input.
+  bool two_rows() const { return two_rows_; }
+
+  /// Some rows of outputs from that one on.
   template <int kRows>
-  void run(uint8_t* const* out) const {
+  void run(const uint8_t* const* rows, uint8_t* const* out) const {
+    for (int64_t group = 0; group < channels_.groups(); ++group) {
+      lay_out(rows + group * kGroup, channels_.scratch() + group * columns_ * kGroupBytes);
+    }
     constexpr int kPixels = Vector::kSums / kRows;
     uint8_t* to[kRows];
     for (int r = 0; r < kRows; ++r) to[r] = out[r];
@@ -65,10 +72,11 @@ class DepthwiseRows {
       for (int r = 0; r < kRows; ++r) channels_.start(sums[p][r]);
     }
     const uint8_t* weight = channels_.weight();
+    const int64_t weight_step = (two_rows_ ? 2 : 1) * kGroupBytes;
     const int64_t column_step = args_.column_step * kGroupBytes, tap_spacing = args_.tap_spacing * kGroupBytes;
     for (int64_t group = 0; group < channels_.groups(); ++group) {
-      const uint8_t* column = inputs_ + group * columns_ * kGroupBytes + first * column_step;
-      for (int64_t tap = 0; tap < args_.taps; ++tap, weight += Vector::kRows * kGroupBytes, column += tap_spacing) {
+      const uint8_t* column = channels_.scratch() + group * columns_ * kGroupBytes + first * column_step;
+      for (int64_t tap = 0; tap < args_.taps; ++tap, weight += weight_step, column += tap_spacing) {
 #pragma GCC unroll 8
         for (int part = 0; part < kParts; ++part) {
           Int weights[kRows];
@@ -90,44 +98,40 @@ class DepthwiseRows {
   }
 
   const DepthwiseRowsArgs& args_;
-  const Channels& channels_;
+  bool two_rows_;
+  Channels channels_;
   int64_t columns_;
-  uint8_t* inputs_;
 };
 
-/// Runs a block by the kernel for its taps.
-template <class Vector, int kRows>
-void depthwise_block(const DepthwiseRowsArgs& args, const DepthwiseChannels<Vector>& channels, const uint8_t* const* rows,
-                     uint8_t* const* out, uint8_t* inputs) {
-  const auto is = [&](int64_t taps, int64_t step) {
-    return args.taps == taps && args.column_step == step && args.tap_spacing == 1;
-  };
-  if constexpr (Vector::kStreams) {
-    if (is(3, 1)) return DepthwiseStream<Vector, 3, 1, kRows>(args, channels, rows).run(out);
-  }
-  if constexpr (Vector::kStreams && kRows == 1) {
-    if (is(3, 2)) return DepthwiseStream<Vector, 3, 2, 1>(args, channels, rows).run(out);
-    if (is(5, 2)) return DepthwiseStream<Vector, 5, 2, 1>(args, channels, rows).run(out);
-  }
-  DepthwiseRows<Vector>(args, channels, rows, inputs).template run<kRows>(out);
-}
-
-/// The channels of a vector.
-template <class Vector>
-void depthwise_channels(const DepthwiseRowsArgs& args, int64_t channel) {
-  const DepthwiseChannels<Vector> channels(args, channel, args.scratch);
-  uint8_t* const inputs = args.scratch + depthwise_weight_bytes<Vector>(args);
+template <class Kernel>
+void depthwise_blocks(const DepthwiseRowsArgs& args, int64_t channel) {
+  const Kernel kernel(args, channel);
   for (int64_t block = 0; block < args.blocks; ++block) {
-    const uint8_t* const* const rows = args.rows + block * depthwise_row_slots(args.input_rows);
+    const uint8_t* const* const rows = args.rows + block * args.row_slots;
     uint8_t* const* const out = args.out + block * 2;
-    if constexpr (Vector::kRows == 2) {
-      if (out[1]) {
-        depthwise_block<Vector, 2>(args, channels, rows, out, inputs);
+    if constexpr (Kernel::kRows == 2) {
+      if (out[1] && kernel.two_rows()) {
+        kernel.template run<2>(rows, out);
         continue;
       }
     }
-    depthwise_block<Vector, 1>(args, channels, rows, out, inputs);
+    kernel.template run<1>(rows, out);
+    if (out[1]) kernel.template run<1>(rows + args.row_step, out + 1);
   }
+}
+
+/// Runs the kernel for the taps.
+template <class Vector>
+void depthwise_channels(const DepthwiseRowsArgs& args, int64_t channel) {
+  if constexpr (Vector::kStreamRows > 0) {
+    const auto is = [&](int64_t taps, int64_t step) {
+      return args.taps == taps && args.column_step == step && args.tap_spacing == 1;
+    };
+    if (is(3, 1)) return depthwise_blocks<DepthwiseStream<Vector, 3, 1>>(args, channel);
+    if (is(3, 2)) return depthwise_blocks<DepthwiseStream<Vector, 3, 2>>(args, channel);
+    if (is(5, 2)) return depthwise_blocks<DepthwiseStream<Vector, 5, 2>>(args, channel);
+  }
+  depthwise_blocks<DepthwiseRows<Vector>>(args, channel);
 }
 
 /// The channels from one to another. The last vector is moved back to be a whole one, and computes some channels again.

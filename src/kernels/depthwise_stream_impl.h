@@ -6,32 +6,37 @@
 
 namespace octet::kernels {
 
-/// A block of kRows rows of outputs, for kernels of kTaps columns and a step of kStep: each column of the input is laid out in
-/// registers, and added to the sums of all the outputs that it is a tap of, which are in registers too.
-template <class Vector, int kTaps, int kStep, int kRows>
+/// Blocks of rows for kernels of kTaps columns and a step of kStep: each column of the input is laid out in registers, and
+/// added to the sums of all the outputs that it is a tap of, which are in registers too.
+template <class Vector, int kTaps, int kStep>
 class DepthwiseStream {
   using Channels = DepthwiseChannels<Vector>;
   using Bytes = typename Vector::Bytes;
   using Int = typename Vector::Int;
   static constexpr int kGroup = Vector::kGroup, kParts = Vector::kParts;
   static constexpr int kSlots = (kTaps + kStep - 1) / kStep;  // outputs that a column is a tap of, at most
+  template <int kRows>
   using Slots = typename Channels::Sums[kSlots][1][kRows];
 
  public:
-  /// @param rows  of the input: [groups * kGroup]
-  DepthwiseStream(const DepthwiseRowsArgs& args, const Channels& channels, const uint8_t* const* rows)
-      : channels_(channels),
-        rows_(rows),
-        groups_(channels.groups()),
+  DepthwiseStream(const DepthwiseRowsArgs& args, int64_t channel)
+      : channels_(args, channel, 1),
+        two_rows_(kStep == 2 || (args.row_step == 1 && args.weight_rows < kGroup)),
+        row_step_(args.row_step),
         columns_(args.columns),
-        step_(args.channels),
+        pixel_step_(args.channels),
         out_stride_(args.out_stride),
         first_(args.first_column),
         end_(args.first_column + (args.outputs - 1) * kStep + kTaps) {}
 
-  void run(uint8_t* const* out) const {
-    Slots slots;
-    Place place{first_, {}};
+  static constexpr int kRows = Vector::kStreamRows;
+  /// At a step of 1 the second row's inputs are made of the first row's, so they must be in one group.
+  bool two_rows() const { return two_rows_; }
+
+  template <int kRows>
+  void run(const uint8_t* const* rows, uint8_t* const* out) const {
+    Slots<kRows> slots;
+    Place<kRows> place{rows, first_, {}};
     for (int r = 0; r < kRows; ++r) place.out[r] = out[r];
     begin(slots, place, std::make_integer_sequence<int, kTaps - 1>{});
     while (go_on(slots, place, std::make_integer_sequence<int, kSlots * kStep>{})) {
@@ -39,80 +44,88 @@ class DepthwiseStream {
   }
 
  private:
+  template <int kRows>
   struct Place {
+    const uint8_t* const* rows;
     int64_t column;
     uint8_t* out[kRows];
   };
 
   /// The columns before the one that completes the first output.
-  template <int... kColumns>
-  [[gnu::always_inline]] void begin(Slots& slots, Place& place, std::integer_sequence<int, kColumns...>) const {
+  template <int kRows, int... kColumns>
+  [[gnu::always_inline]] void begin(Slots<kRows>& slots, Place<kRows>& place, std::integer_sequence<int, kColumns...>) const {
     (column<kColumns>(slots, place), ...);
   }
 
   /// The next columns, until sums are in their slots again as they were.
-  template <int... kColumns>
-  [[gnu::always_inline]] bool go_on(Slots& slots, Place& place, std::integer_sequence<int, kColumns...>) const {
+  template <int kRows, int... kColumns>
+  [[gnu::always_inline]] bool go_on(Slots<kRows>& slots, Place<kRows>& place, std::integer_sequence<int, kColumns...>) const {
     return (next<kColumns>(slots, place) && ...);
   }
 
-  template <int kColumn>
-  [[gnu::always_inline]] bool next(Slots& slots, Place& place) const {
+  template <int kColumn, int kRows>
+  [[gnu::always_inline]] bool next(Slots<kRows>& slots, Place<kRows>& place) const {
     column<kTaps - 1 + kColumn>(slots, place);
     if constexpr (kColumn % kStep == 0) channels_.finish(slots[kColumn / kStep % kSlots], place.out, out_stride_);
     return place.column < end_;
   }
 
-  template <int kColumn>
-  [[gnu::always_inline]] void column(Slots& slots, Place& place) const {
+  template <int kColumn, int kRows>
+  [[gnu::always_inline]] void column(Slots<kRows>& slots, Place<kRows>& place) const {
     if constexpr (kColumn % kStep == 0) {
 #pragma GCC unroll 2
       for (int r = 0; r < kRows; ++r) channels_.start(slots[kColumn / kStep % kSlots][0][r]);
     }
-    const bool inside = static_cast<uint64_t>(place.column) < static_cast<uint64_t>(columns_);
-    const int64_t offset = place.column * step_;
     const uint8_t* weight = channels_.weight();
-    const uint8_t* const* rows = rows_;
-    for (int64_t group = 0; group < groups_; ++group, rows += kGroup, weight += kTaps * Vector::kRows * Channels::kGroupBytes) {
-      Bytes bytes[kGroup];
-      if (inside) {
-#pragma GCC unroll 4
-        for (int j = 0; j < kGroup; ++j) bytes[j] = channels_.load(rows[j] + offset);
-      } else {
-#pragma GCC unroll 4
-        for (int j = 0; j < kGroup; ++j) bytes[j] = channels_.padding();
+    for (int64_t group = 0; group < channels_.groups(); ++group, weight += kTaps * Channels::kGroupBytes) {
+      Int inputs[kRows][kParts];
+      lay_out(place.rows + group * kGroup, place.column, inputs[0]);
+      if constexpr (kRows == 2 && kStep == 2) lay_out(place.rows + row_step_ + group * kGroup, place.column, inputs[1]);
+#pragma GCC unroll 8
+      for (int part = 0; part < kParts; ++part) {
+        if constexpr (kRows == 2 && kStep == 1) inputs[1][part] = Vector::next_row(inputs[0][part]);
+        add<kColumn>(slots, inputs, part, weight + part * sizeof(Int), std::make_integer_sequence<int, kTaps>{});
       }
-      Int parts[kParts];
-      Vector::template interleave<uint8_t>(bytes, parts);
-      add<kColumn>(slots, parts, weight, std::make_integer_sequence<int, kTaps>{});
     }
     ++place.column;
   }
 
-  template <int kColumn, int... kAll>
-  [[gnu::always_inline]] static void add(Slots& slots, const Int (&parts)[kParts], const uint8_t* weight,
-                                         std::integer_sequence<int, kAll...>) {
-    (add<kColumn, kAll>(slots, parts, weight), ...);
+  [[gnu::always_inline]] void lay_out(const uint8_t* const* rows, int64_t column, Int (&parts)[kParts]) const {
+    Bytes bytes[kGroup];
+    if (static_cast<uint64_t>(column) < static_cast<uint64_t>(columns_)) {
+#pragma GCC unroll 4
+      for (int j = 0; j < kGroup; ++j) bytes[j] = channels_.load(rows[j] + column * pixel_step_);
+    } else {
+#pragma GCC unroll 4
+      for (int j = 0; j < kGroup; ++j) bytes[j] = channels_.padding();
+    }
+    Vector::template interleave<uint8_t>(bytes, parts);
   }
 
-  template <int kColumn, int kTap>
-  [[gnu::always_inline]] static void add(Slots& slots, const Int (&parts)[kParts], const uint8_t* weight) {
+  template <int kColumn, int kRows, int... kAll>
+  [[gnu::always_inline]] static void add(Slots<kRows>& slots, const Int (&inputs)[kRows][kParts], int part, const uint8_t* weight,
+                                         std::integer_sequence<int, kAll...>) {
+    (add_tap<kColumn, kAll>(slots, inputs, part, weight + kAll * Channels::kGroupBytes), ...);
+  }
+
+  template <int kColumn, int kTap, int kRows>
+  [[gnu::always_inline]] static void add_tap(Slots<kRows>& slots, const Int (&inputs)[kRows][kParts], int part,
+                                             const uint8_t* weight) {
     if constexpr (kTap <= kColumn && (kColumn - kTap) % kStep == 0) {
       auto& sums = slots[(kColumn - kTap) / kStep % kSlots][0];
+      if constexpr (kRows == 1) {
+        Vector::dot(sums[0][part], inputs[0][part], weight);
+      } else {
+        const Int weights = Vector::load(weight);
 #pragma GCC unroll 2
-      for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-        for (int part = 0; part < kParts; ++part) {
-          const int64_t at = (kTap * Vector::kRows + r) * Channels::kGroupBytes + part * sizeof(Int);
-          Vector::dot(sums[r][part], parts[part], weight + at);
-        }
+        for (int r = 0; r < kRows; ++r) Vector::dot(sums[r][part], inputs[r][part], weights);
       }
     }
   }
 
-  const Channels& channels_;
-  const uint8_t* const* rows_;
-  int64_t groups_, columns_, step_, out_stride_, first_, end_;
+  Channels channels_;
+  bool two_rows_;
+  int64_t row_step_, columns_, pixel_step_, out_stride_, first_, end_;
 };
 
 }  // namespace octet::kernels

@@ -90,7 +90,7 @@ const KernelTable& avx2_kernels() {
     kernels.multiply_requantized = multiply_requantized_avx2;
     kernels.requantized_depth = kRequantizedDepth;
     kernels.clipped = &avx2_clipped_kernels;
-    kernels.depthwise_rows = &avx2_depthwise_rows;
+    kernels.depthwise_rows = depthwise_rows_avx2;
     kernels.winograd = &avx2_winograd_kernels;
     return kernels;
   }();
