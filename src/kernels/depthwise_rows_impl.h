@@ -26,10 +26,8 @@ class DepthwiseRows {
 
   /// Some rows of outputs from that one on.
   template <int kRows>
-  void run(const uint8_t* const* rows, uint8_t* const* out) const {
-    for (int64_t group = 0; group < channels_.groups(); ++group) {
-      lay_out(rows + group * kGroup, channels_.scratch() + group * columns_ * kGroupBytes);
-    }
+  void run(const uint8_t* const* rows, uint8_t* const* out) {
+    lay_out_groups(rows);
     constexpr int kPixels = Vector::kSums / kRows;
     uint8_t* to[kRows];
     for (int r = 0; r < kRows; ++r) to[r] = out[r];
@@ -39,6 +37,22 @@ class DepthwiseRows {
   }
 
  private:
+  /// Those that the last rows of outputs have met stay, if they are all but the first of their groups.
+  void lay_out_groups(const uint8_t* const* rows) {
+    const int64_t groups = channels_.groups(), common = (groups - 1) * kGroup;
+    bool stay = last_rows_ != nullptr;
+    for (int64_t i = 0; stay && i < common; ++i) stay = rows[i] == last_rows_[kGroup + i];
+    if (stay) first_group_ = first_group_ + 1 < groups ? first_group_ + 1 : 0;
+    for (int64_t group = stay ? groups - 1 : 0; group < groups; ++group) lay_out(rows + group * kGroup, inputs(group));
+    last_rows_ = rows;
+  }
+
+  /// [columns_][kGroupBytes]
+  uint8_t* inputs(int64_t group) const {
+    const int64_t at = first_group_ + group, groups = channels_.groups();
+    return channels_.scratch() + (at < groups ? at : at - groups) * columns_ * kGroupBytes;
+  }
+
   void lay_out(const uint8_t* const* rows, uint8_t* to) const {
     // The columns [begin, end) are those of the input.
     const int64_t begin = clamp(-args_.first_column, 0, columns_);
@@ -75,7 +89,7 @@ class DepthwiseRows {
     const int64_t weight_step = (two_rows_ ? 2 : 1) * kGroupBytes;
     const int64_t column_step = args_.column_step * kGroupBytes, tap_spacing = args_.tap_spacing * kGroupBytes;
     for (int64_t group = 0; group < channels_.groups(); ++group) {
-      const uint8_t* column = channels_.scratch() + group * columns_ * kGroupBytes + first * column_step;
+      const uint8_t* column = inputs(group) + first * column_step;
       for (int64_t tap = 0; tap < args_.taps; ++tap, weight += weight_step, column += tap_spacing) {
 #pragma GCC unroll 8
         for (int part = 0; part < kParts; ++part) {
@@ -101,11 +115,13 @@ class DepthwiseRows {
   bool two_rows_;
   Channels channels_;
   int64_t columns_;
+  const uint8_t* const* last_rows_ = nullptr;
+  int64_t first_group_ = 0;  ///< where it lies
 };
 
 template <class Kernel>
 void depthwise_blocks(const DepthwiseRowsArgs& args, int64_t channel) {
-  const Kernel kernel(args, channel);
+  Kernel kernel(args, channel);
   for (int64_t block = 0; block < args.blocks; ++block) {
     const uint8_t* const* const rows = args.rows + block * args.row_slots;
     uint8_t* const* const out = args.out + block * 2;
