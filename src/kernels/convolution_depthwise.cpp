@@ -148,7 +148,7 @@ bool takes_rows(const ConvolutionCall& call, const Phase& phase) {
 /// Rows at once, where two of them share most of what they read.
 void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& raster, ParallelFor parallel_for) {
   constexpr int64_t kBlocksAtOnce = 8;  // so that the next channels find the rows in a cache
-  constexpr int64_t kColumnsPerItem = 64;
+  constexpr int64_t kColumnsPerItem = 128;
   const auto& [depth, height, width] = phase.axes;
   const bool two_rows = depth.taps == 1 && height.tap_spacing == 1;
   const RowBlocks items(raster, phase, call.geometry.in_channels, two_rows ? 2 : 1,
