@@ -249,12 +249,14 @@ at::Tensor ConvPackedParams::apply(const at::Tensor& input, const OutputQParams&
     epilogue.residual = &added;
   }
   const kernels::WeightQParams qparams{scale_.data(), scale_.size() > 1, zero_point_.empty() ? nullptr : zero_point_.data()};
-  const auto started = std::chrono::steady_clock::now();
+  using Clock = std::chrono::steady_clock;
+  const bool verbose = is_verbose();
+  const auto started = verbose ? Clock::now() : Clock::time_point();
   with_byte_type(output.dtype, [&]<class T>() {
     kernels::convolution(in, packed_, qparams, epilogue, output.affine(), result.data_ptr<T>(), parallel_for);
   });
-  if (is_verbose()) {
-    const std::chrono::duration<double, std::milli> elapsed = std::chrono::steady_clock::now() - started;
+  if (verbose) {
+    const std::chrono::duration<double, std::milli> elapsed = Clock::now() - started;
     say(kernels::convolution_algorithm(in, packed_, !zero_point_.empty()), input.sizes(), result.sizes(), elapsed.count());
   }
   return wrap(has_batch ? result : result.squeeze(0), std::make_shared<const Quantizer>(output.quantizer()));
