@@ -12,6 +12,9 @@ constexpr double widened(int64_t rows) { return rows < 8 ? 1.65 : 1.28; }
 // What clipping costs once, whatever the number of panels: for each row, for each quad, and for each sum that does not fit.
 constexpr double kRow = 100.0, kCount = 1.0, kFit = 50.0;
 
+/// Blocks that are not looked at after one that did not pay.
+constexpr int64_t kSkipped = 7;
+
 /// For each quad, of which a share does not fit.
 double clipping(int64_t k, double share) {
   return kRow * 4 / static_cast<double>(std::max<int64_t>(k, 1)) + kCount + kFit * share;
@@ -30,10 +33,17 @@ RowBlock ClippedRows::take(const KernelTable& table, const RowBlock& rows, int64
   RowBlock block = rows;
   block.clipped = nullptr;
   if (!may_pay(table, rows.rows, k, panels)) return block;
+  if (skipped_ > 0) {
+    --skipped_;
+    return block;
+  }
   counts_.resize(rows.rows);
   for (int64_t row = 0; row < rows.rows; ++row) counts_[row] = table.clipped->count(rows.q.row(row), k);
   const Choice choice = choose(rows, k, panels);
-  if (!choice.clips) return block;
+  if (!choice.clips) {
+    skipped_ = kSkipped;
+    return block;
+  }
 
   depth_ = choice.depth;
   rows_ = rows.rows;

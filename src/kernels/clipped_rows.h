@@ -14,7 +14,11 @@ class ClippedRows {
   /// Whether clipping may pay for so many rows and panels.
   static bool may_pay(const KernelTable& table, int64_t rows, int64_t k, int64_t panels);
 
-  /// Clips the rows if that pays, and otherwise gives them back as they are. @param panels  that the rows will be multiplied with
+  /// To be called before the blocks of a product: what the last one's were like does not count.
+  void begin() { skipped_ = 0; }
+
+  /// Clips the rows if that pays, and otherwise gives them back as they are; so it does with some blocks that follow one that did
+  /// not pay, as to find that out takes time. @param panels  that the rows will be multiplied with
   RowBlock take(const KernelTable& table, const RowBlock& rows, int64_t k, int64_t padded_k, int64_t panels);
 
   void accumulate(const KernelTable& table, const int8_t* panels, int64_t panel_count, int32_t* sums) const;
@@ -26,6 +30,7 @@ class ClippedRows {
   };
   Choice choose(const RowBlock& rows, int64_t k, int64_t panels) const;
 
+  int64_t skipped_ = 0;  ///< blocks that will be left as they are
   SumDepth depth_{};
   int64_t rows_ = 0, padded_k_ = 0, stride_ = 0;
   std::vector<ClipCount> counts_;

@@ -161,6 +161,8 @@ class PixelBlock {
     }
   }
 
+  int64_t count() const { return block_.rows; }
+
   /// The rows with their terms.
   const RowBlock& rows() {
     for (int64_t row = 0; row < block_.rows; ++row) {
@@ -225,14 +227,14 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
   const int64_t block_work = std::min(pixels, kRowBlock) * panel_groups.size * kColumns * phase.groups[0].padded_k();
   const int64_t grain_size = items_per_task(kMacsPerTask, block_work);
 
-  const bool at_once =
-      requantizes_at_once(call.table, phase.groups[0], std::min(pixels, kRowBlock), call.columns.affine);
+  const bool at_once = can_requantize_at_once(call.table, phase.groups[0], call.columns.affine);
   thread_local RequantizedColumns terms_of_thread;
   const RequantizedColumns& terms = at_once ? requantized_columns(call, phase, terms_of_thread) : terms_of_thread;
 
   parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
     PixelBlock block(call, phase, raster);
     thread_local ClippedRows clipped;
+    clipped.begin();
     for (int64_t item = begin; item < end;) {
       // All items of the same rows.
       const int64_t panel_group = item % panel_groups.count, group = item / panel_groups.count % groups;
@@ -243,13 +245,15 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
       const int64_t first_channel = group * group_channels;
       const int64_t first_panel = panel_group * panel_groups.size;
       const int64_t panels = std::min((next - item) * panel_groups.size, panel_groups.panels - first_panel);
-      if (at_once) {
+      const bool may_be_clipped = ClippedRows::may_pay(call.table, block.count(), weight.k(), panels);
+      RowBlock rows{};
+      if (!at_once || may_be_clipped) rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
+      if (at_once && !rows.clipped) {
         block.multiply_requantized(weight, first_panel, panels, terms.of(group, first_panel),
                                    first_channel + first_panel * kColumns);
         item = next;
         continue;
       }
-      const RowBlock rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
       for (; item < next; ++item) {
         multiply_block(call.table, rows, weight, panel_groups, item % panel_groups.count, call.columns, first_channel,
                        [&](const FinishArgs& args, int64_t column) { block.finish(args, first_channel + column); });

@@ -175,10 +175,9 @@ class RequantizedColumns {
   AlignedScratch<float> multiplier_, bias_;
 };
 
-/// Whether that is the fastest way for all rows and panels of a product, at most so many rows at once.
-inline bool requantizes_at_once(const KernelTable& table, const PackedWeight& weight, int64_t rows, bool affine) {
-  return table.multiply_requantized && !affine && weight.padded_k() <= table.requantized_depth &&
-         !ClippedRows::may_pay(table, rows, weight.k(), weight.panels());
+/// Whether sums can be requantized while they are in registers. It is the fastest way for rows that are not clipped.
+inline bool can_requantize_at_once(const KernelTable& table, const PackedWeight& weight, bool affine) {
+  return table.multiply_requantized && !affine && weight.padded_k() <= table.requantized_depth;
 }
 
 /// Multiplies a block of rows and some panels, and requantizes the sums while they are in registers. `terms` and `to` are those of

@@ -30,7 +30,7 @@ void multiply_words_avx512_vnni(const WordProductArgs& args);
 
 // Products of many rows of bytes, for which rows and weights are widened: these once for all rows, those once for all panels.
 void accumulate_many_avx2(const AccumulateArgs& args);
-constexpr int64_t kRequantizedDepth = 640;  ///< the largest padded_k
+constexpr int64_t kRequantizedDepth = 2304;  ///< the largest padded_k
 void multiply_requantized_avx2(const MultiplyRequantizedArgs& args);
 
 }  // namespace octet::kernels

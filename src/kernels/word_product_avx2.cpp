@@ -149,17 +149,22 @@ void accumulate_many_avx2(const AccumulateArgs& args) {
 }
 
 void multiply_requantized_avx2(const MultiplyRequantizedArgs& args) {
+  constexpr int64_t kRowWords = 60 * 1024;  // so that rows stay in the second cache
   const int64_t k = args.padded_k, row_stride = k + 32;  // rows do not compete for the same lines of the cache
-  alignas(64) int16_t rows[kRowBlock * (kRequantizedDepth + 32)], weight[kRequantizedDepth * kColumns];
+  alignas(64) int16_t rows[kRowWords], weight[kRequantizedDepth * kColumns];
   const RequantizedTile<Avx2Simd> requantize(args.terms, args.to);
-  for (int64_t row = 0; row < args.rows; ++row) widen_row(args.a + row * args.a_stride, k, rows + row * row_stride);
-  for (int64_t column = 0; column < args.columns; column += kColumns) {
-    widen_panel(args.panels + column * k, k, weight);
-    const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
-    const RequantizedColumnRange<Avx2Simd> range{requantize, column, columns};
-    for_each_row_tile<kTileRows>(args.rows, [&]<int kRows>(int64_t row) {
-      accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, k / 4, RequantizedSums{range, row});
-    });
+  const int64_t most_rows = kRowWords / row_stride, parts = (args.rows + most_rows - 1) / most_rows;
+  for (int64_t part = 0; part < parts; ++part) {
+    const int64_t first = args.rows * part / parts, count = args.rows * (part + 1) / parts - first;
+    for (int64_t row = 0; row < count; ++row) widen_row(args.a + (first + row) * args.a_stride, k, rows + row * row_stride);
+    for (int64_t column = 0; column < args.columns; column += kColumns) {
+      widen_panel(args.panels + column * k, k, weight);
+      const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
+      const RequantizedColumnRange<Avx2Simd> range{requantize, column, columns};
+      for_each_row_tile<kTileRows>(count, [&]<int kRows>(int64_t row) {
+        accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, k / 4, RequantizedSums{range, first + row});
+      });
+    }
   }
 }
 
