@@ -132,7 +132,7 @@ TEST(ConvPackedParams, GivesTheExactSumsByTheFormulaForAllOptions) {
 
 TEST(ConvPackedParams, SaysWhatItDoesIfAsked) {
   const auto options = ConvolutionOptions::from(torch::nn::detail::ConvNdOptions<2>(3, 5, 3).padding(1).stride(2));
-  const auto params = ConvPackedParams::from_float(torch::randn({5, 3, 3, 3}), {}, options, *kPerChannel, "conv");
+  const auto params = ConvPackedParams::from_float(torch::randn({5, 3, 3, 3}), {}, options, kPerChannel, "conv");
   const at::Tensor input = quantize_per_tensor(torch::randn({1, 3, 8, 6}), 0.03, 121, quint8);
   const auto said = [&] {
     const ModulePathScope scope("layer1.conv2");
