@@ -59,7 +59,7 @@ Suite linear_suite();
 Suite lstm_suite();
 Suite transformer_suite();
 
-/// Convolutional networks of 224x224 images.
+/// Convolutional networks of images and of a video.
 Suite cnn_suite();
 
 /// Training steps of some of them.

@@ -33,33 +33,38 @@ struct Layer {
   std::vector<double> ms;  ///< of each forward
 };
 
-/// "3x3 s2 64->128, 56x56"
+/// "3x3 s2 64->128, 56x56", "transposed 2x2 s2 512->256, 32x32"
 std::string describe(const nn::quantized::ConvolutionOptions& options, at::IntArrayRef input_sizes) {
   const auto& g = options.geometry;
   const auto last = [&](const octet::kernels::Spatial& sizes) {
     return fmt::format("{}", fmt::join(sizes.end() - options.dimensions, sizes.end(), "x"));
   };
-  return fmt::format("{} s{} {}->{}{}, {}", last(g.kernel), g.stride[2], g.in_channels, g.out_channels,
-                     g.groups == 1 ? "" : fmt::format(" g{}", g.groups), fmt::join(input_sizes.slice(2), "x"));
+  return fmt::format("{}{} s{} {}->{}{}, {}", g.transposed ? "transposed " : "", last(g.kernel), g.stride[2], g.in_channels,
+                     g.out_channels, g.groups == 1 ? "" : fmt::format(" g{}", g.groups), fmt::join(input_sizes.slice(2), "x"));
 }
 
 /// What a slot computes, as far as it has weights of a convolution or a linear map.
 Layer describe(const nn::SlotBase& slot, const at::Tensor& input, const at::Tensor& output) {
   Layer layer{.path = slot.path(), .what = slot.type_name(), .algorithm = "", .ms = {}};
   const auto implementation = slot.implementation();
+  const auto per_channel = [](const at::Tensor& tensor) {
+    return static_cast<double>(tensor.numel()) / static_cast<double>(std::max<int64_t>(tensor.size(1), 1));
+  };
+  double uses_of_weight = per_channel(output);
   if (const auto* const has_params = dynamic_cast<const nn::quantized::HasConvPackedParams*>(implementation.get())) {
     const auto& params = has_params->packed_params();
     const auto& g = params.options().geometry;
     layer.what = describe(params.options(), input.sizes());
     layer.algorithm = name(params.algorithm(input.sizes()));
     layer.weights = static_cast<double>(g.out_channels * g.taps() * (g.in_channels / g.groups));
+    if (g.transposed) uses_of_weight = per_channel(input);
   } else if (const auto* const linear = slot.module().as<torch::nn::LinearImpl>()) {
     const auto& options = linear->options;
     layer.what =
         fmt::format("linear {}->{}, {}", options.in_features(), options.out_features(), input.numel() / options.in_features());
     layer.weights = static_cast<double>(options.in_features() * options.out_features());
   }
-  layer.macs = layer.weights * static_cast<double>(output.numel()) / static_cast<double>(std::max<int64_t>(output.size(1), 1));
+  layer.macs = layer.weights * uses_of_weight;
   return layer;
 }
 

@@ -11,7 +11,8 @@ namespace {
 
 namespace nn = octet::nn;
 
-/// A weight that is read once for all outputs, each of which is a sum over the rest of its dimensions.
+/// A weight that is read once for all outputs, each of which is a sum over all but its first dimension.
+/// @param output  of a transposed convolution the input, each of which is spread over as many outputs
 Work of_weight(const at::Tensor& weight, const at::Tensor& output) {
   const auto numbers = static_cast<double>(weight.numel());
   return {static_cast<double>(output.numel()) * numbers / static_cast<double>(weight.size(0)), numbers, numbers};
@@ -34,6 +35,8 @@ Work of_recurrent(const torch::nn::Module& module, const at::Tensor& input, bool
 Work of(const torch::nn::Module& module, const at::Tensor& input, const at::Tensor& output) {
   if (const auto* const linear = module.as<torch::nn::LinearImpl>()) return of_weight(linear->weight, output);
   if (const auto* const conv = module.as<torch::nn::Conv2dImpl>()) return of_weight(conv->weight, output);
+  if (const auto* const conv = module.as<torch::nn::Conv3dImpl>()) return of_weight(conv->weight, output);
+  if (const auto* const conv = module.as<torch::nn::ConvTranspose2dImpl>()) return of_weight(conv->weight, input);
   if (const auto* const lstm = module.as<torch::nn::LSTMImpl>()) return of_recurrent(module, input, lstm->options.batch_first());
   if (const auto* const gru = module.as<torch::nn::GRUImpl>()) return of_recurrent(module, input, gru->options.batch_first());
   return {};

@@ -7,8 +7,8 @@
 
 namespace bench {
 
-/// Of the modules with weights: Linear, Conv2d, LSTM and GRU. What is computed without weights, as attention's scores, and
-/// lookups in embeddings do not count.
+/// Of the modules with weights: Linear, Conv2d, Conv3d, ConvTranspose2d, LSTM and GRU. What is computed without weights, as
+/// attention's scores, and lookups in embeddings do not count.
 struct Work {
   double macs = 0;          ///< multiply-adds of the plain products, whatever algorithm computes them
   double weights = 0;       ///< numbers in the weight matrices that take part
