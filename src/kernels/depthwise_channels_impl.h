@@ -20,11 +20,11 @@ namespace octet::kernels {
 /// As Quantizer, for the channels of a vector, in the order of their parts, and for numbers that fit 32 bits: what is too low or
 /// too high stays so until it is a byte. At first the lowest byte stands for -128, where the packs saturate.
 template <class Vector>
-class ByteQuantizer {
+class BoundedQuantizer {
   using Bytes = typename Vector::Bytes;
 
  public:
-  explicit ByteQuantizer(const QuantizeArgs& args)
+  explicit BoundedQuantizer(const QuantizeArgs& args)
       : offset_(Vector::set_words(static_cast<int16_t>(args.zero_point - args.quant_min - 128))),
         highest_(Vector::set_bytes(static_cast<uint8_t>(args.quant_max - args.quant_min - 128))),
         lowest_(Vector::set_bytes(static_cast<uint8_t>(args.quant_min + 128))) {}
@@ -80,7 +80,7 @@ class DepthwiseChannels {
   template <int kPixels, int kOutRows>
   [[gnu::always_inline]] void finish(const Sums (&sums)[kPixels][kOutRows], uint8_t* (&out)[kOutRows], int64_t out_stride) const {
     const Terms& terms = terms_in_memory();
-    const ByteQuantizer<Vector> quantizer = terms.quantizer;
+    const BoundedQuantizer<Vector> quantizer = terms.quantizer;
     Float multiplier[kParts], bias[kParts];
 #pragma GCC unroll 8
     for (int part = 0; part < kParts; ++part) {
@@ -128,7 +128,7 @@ class DepthwiseChannels {
 
     Int start[kParts];
     Float multiplier[kParts], bias[kParts];
-    ByteQuantizer<Vector> quantizer;
+    BoundedQuantizer<Vector> quantizer;
   };
 
   /// Else the compiler would keep them in registers, for which there are too few.

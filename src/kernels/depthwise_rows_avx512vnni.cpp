@@ -28,7 +28,6 @@ struct Zmm {
   static void store_bytes(uint8_t* p, Bytes v) { _mm512_storeu_si512(p, v); }
   static Bytes set_bytes(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
   static Bytes min_bytes(Bytes a, Bytes b) { return _mm512_min_epi8(a, b); }
-  static Bytes min(Bytes a, Bytes b) { return _mm512_min_epi8(a, b); }
   static Bytes add_bytes(Bytes a, Bytes b) { return _mm512_add_epi8(a, b); }
 
   template <class Byte>
@@ -80,7 +79,6 @@ struct Ymm {
   static void store_bytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
   static Bytes min_bytes(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
-  static Bytes min(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
   static Bytes add_bytes(Bytes a, Bytes b) { return _mm256_add_epi8(a, b); }
 
   template <class Byte>
