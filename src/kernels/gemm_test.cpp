@@ -270,6 +270,21 @@ TEST(RequantizedGemm, DoesNotOverflowOnTheWay) {
   });
 }
 
+TEST(RequantizedGemm, AddsAResidualForEveryTailOfOutputsAndRows) {
+  for (int64_t n = 1; n <= 50; ++n) {
+    expect_exact_everywhere({.m = n % 13 + 1, .n = n, .k = 12, .per_channel = true, .bias = true, .relu = n % 2 == 0, .residual = true});
+  }
+}
+
+// Sums of these lengths are requantized in registers, or, the longest, not any more; with fewer rows at once the longer they are.
+TEST(RequantizedGemm, IsExactForLongSums) {
+  for (const int64_t k : {639, 991, 1000, 1152, 2304, 2305}) {
+    for (const int64_t m : {1, 24, 59, 61}) {
+      expect_exact_everywhere({.m = m, .n = 35, .k = k, .per_channel = true, .bias = true, .residual = m == 59});
+    }
+  }
+}
+
 TEST(RequantizedGemm, LeavesWhatLiesBetweenTheRowsAlone) {
   const Problem problem({.m = 3, .n = 18, .k = 8});
   const std::vector<uint8_t> expected = problem.requantized<uint8_t>();
