@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstring>
 #include <numeric>
-#include <vector>
 
+#include "kernels/aligned_array.h"
 #include "kernels/check.h"
 #include "kernels/convolution_call.h"
 #include "kernels/convolution_layout.h"
@@ -130,7 +130,8 @@ class Gather {
 /// Rows of activations for some output pixels of a phase, and where their results go.
 class PixelBlock {
  public:
-  PixelBlock(const ConvolutionCall& call, const Phase& phase, const Raster& raster)
+  /// @param storage  of the thread, which its next call uses again
+  PixelBlock(const ConvolutionCall& call, const Phase& phase, const Raster& raster, AlignedScratch<uint8_t>& storage)
       : call_(call),
         raster_(raster),
         gather_(call, phase),
@@ -139,18 +140,18 @@ class PixelBlock {
     const ConvolutionGeometry& g = call.geometry;
     in_place_ = g.taps() == 1 && g.stride == Spatial{1, 1, 1} && g.padding == Spatial{} && g.output_padding == Spatial{} &&
                 depth_ == phase.groups[0].padded_k();
-    if (!in_place_) gathered_.resize(kRowBlock * stride_);
+    if (!in_place_) gathered_ = storage.reserve(kRowBlock * stride_);
   }
 
   /// Takes the pixels [begin, end), at most kRowBlock.
   void take(int64_t begin, int64_t end, int64_t group) {
-    block_ = {{gathered_.data(), stride_}, end - begin, terms_};
+    block_ = {{gathered_, stride_}, end - begin, terms_};
     if (in_place_) block_.q = {call_.input.q + begin * call_.geometry.in_channels + group * depth_, call_.geometry.in_channels};
     runs_ = 0;
     Pixel pixel = raster_.pixel(begin);
     for (int64_t row = 0; row < block_.rows;) {
       const int64_t pixels = raster_.run(pixel, block_.rows - row), output = raster_.output(pixel);
-      if (!in_place_) gather_(pixel, pixels, group, {gathered_.data() + row * stride_, stride_});
+      if (!in_place_) gather_(pixel, pixels, group, {gathered_ + row * stride_, stride_});
       if (runs_ > 0 && run_[runs_ - 1].output + run_[runs_ - 1].rows * raster_.step() == output) {
         run_[runs_ - 1].rows += pixels;
       } else {
@@ -209,7 +210,7 @@ class PixelBlock {
   Gather gather_;
   int64_t depth_, stride_;
   bool in_place_;  ///< the input's pixels are the rows
-  std::vector<uint8_t> gathered_;
+  uint8_t* gathered_ = nullptr;
   RowTerms terms_[kRowBlock];
   Run run_[kRowBlock];
   int64_t runs_ = 0;
@@ -232,7 +233,8 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
   const RequantizedColumns& terms = at_once ? requantized_columns(call, phase, terms_of_thread) : terms_of_thread;
 
   parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
-    PixelBlock block(call, phase, raster);
+    thread_local AlignedScratch<uint8_t> gathered;
+    PixelBlock block(call, phase, raster, gathered);
     thread_local ClippedRows clipped;
     clipped.begin();
     for (int64_t item = begin; item < end;) {
