@@ -7,6 +7,14 @@
 namespace bench {
 namespace {
 
+/// Draws the weight from a normal distribution, which trained weights are closer to than to LibTorch's uniform one: of that the
+/// sums of weights would be larger than Winograd's algorithm takes.
+template <class Convolution>
+Convolution with_normal_weight(Convolution convolution) {
+  torch::nn::init::kaiming_normal_(convolution->weight, /*a=*/0, torch::kFanOut, torch::kReLU);
+  return convolution;
+}
+
 /// Appends a convolution over two or three dimensions, padded so that it keeps their sizes at stride 1, and its batch norm.
 template <size_t D>
 void push_convolution(nn::Sequential& layers, nn::ConvOptions<D> options) {
@@ -14,7 +22,7 @@ void push_convolution(nn::Sequential& layers, nn::ConvOptions<D> options) {
   using BatchNorm = std::conditional_t<D == 2, nn::BatchNorm2d, nn::BatchNorm3d>;
   torch::ExpandingArray<D> padding = options.kernel_size();
   for (int64_t& size : *padding) size /= 2;
-  layers->push_back(Convolution(options.padding(padding).bias(false)));
+  layers->push_back(with_normal_weight(Convolution(options.padding(padding).bias(false))));
   layers->push_back(BatchNorm(options.out_channels()));
 }
 
@@ -135,7 +143,8 @@ void UNetLevelImpl::reset() {
   encode = register_module("encode", two_convolutions(in_channels, channels));
   if (levels_below == 0) return;
   below = register_module("below", std::make_shared<UNetLevelImpl>(channels, 2 * channels, levels_below - 1));
-  up = register_module("up", nn::ConvTranspose2d(nn::ConvTranspose2dOptions(2 * channels, channels, 2).stride(2)));
+  const nn::ConvTranspose2d transposed(nn::ConvTranspose2dOptions(2 * channels, channels, 2).stride(2));
+  up = register_module("up", with_normal_weight(transposed));
   cat = register_module("cat", nn::FloatFunctional());
   decode = register_module("decode", two_convolutions(2 * channels, channels));
 }
