@@ -88,7 +88,7 @@ struct RowBlocks {
         blocks_of_plane(ceil_div(height, rows)),
         blocks(raster.pixels() / (height * width) * blocks_of_plane),
         parts(ceil_div(width, pixels)),
-        grain_size(items_per_task(kMacsPerTask, rows * ceil_div(width, parts) * channels * phase.taps())) {}
+        grain_size(items_per_task(kDepthwiseMacsPerTask, rows * ceil_div(width, parts) * channels * phase.taps())) {}
 
   int64_t items() const { return parts * blocks; }
   int64_t begin(int64_t part) const { return part_begin(width, parts, part); }
