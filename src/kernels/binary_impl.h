@@ -2,8 +2,6 @@
 
 #include "kernels/kernel_table.h"
 #include "kernels/quantize_impl.h"
-#include "kernels/simd_lanes.h"
-#include "kernels/simd_twice.h"
 
 namespace octet::kernels {
 
@@ -11,27 +9,11 @@ namespace octet::kernels {
 /// The arguments are a copy, which the output can't alias.
 template <class Simd, class Quantized, class Combine>
 void quantize_pairs(const Quantized* a, const Quantized* b, int64_t n, BinaryArgs args, Quantized* out, const Combine& combine) {
-  const auto value = [&]<class Part>(Part part, int64_t i, auto lanes) {
+  quantize_values<Simd>(n, args.out, reinterpret_cast<uint8_t*>(out), [&]<class Part>(Part part, int64_t i, auto lanes) {
     const auto centered = [&](const Quantized* q, int32_t zero_point) {
       return Part::to_float(Part::sub(Part::load(q + i, lanes), Part::set(zero_point)));
     };
     return combine(part, args, centered(a, args.a_zero_point), centered(b, args.b_zero_point));
-  };
-  auto* const bytes = reinterpret_cast<uint8_t*>(out);
-  int64_t done = 0;
-  if constexpr (kQuantizesBytes<Simd>) {
-    constexpr int64_t kStep = 4 * Simd::kLanes;
-    const BytesQuantizer<Simd> quantizer(args.out);
-    for (; done + kStep <= n; done += kStep) {
-      typename Simd::Float values[4];
-#pragma GCC unroll 4
-      for (int v = 0; v < 4; ++v) values[v] = value(Simd{}, done + v * Simd::kLanes, AllLanes{});
-      Simd::store_all_bytes(bytes + done, quantizer(values));
-    }
-  }
-  for_each_double_vector<Simd>(n - done, [&]<class Part>(Part part, int64_t i, auto lanes) {
-    const Quantizer<Part> quantizer(args.out);
-    Part::store_low_bytes(bytes + done + i, quantizer(value(part, done + i, lanes)), lanes);
   });
 }
 

@@ -63,6 +63,11 @@ struct QuantizeArgs {
   int32_t quant_max;
 };
 
+struct DequantizeArgs {
+  float scale;
+  int32_t zero_point;
+};
+
 /// Of one channel. The bounds are those of the integers without the zero point.
 struct FakeQuantizeArgs {
   float inverse_scale;
@@ -288,6 +293,9 @@ struct KernelTable {
   bool (*min_max)(const float* x, int64_t n, float* min, float* max);
   /// Writes the low 8 bits and returns the sum of the integers modulo 2^32.
   int32_t (*quantize)(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q);
+  /// Of values as u8 and s8; the low 8 bits of the results.
+  void (*requantize_u8)(const uint8_t* x, int64_t n, DequantizeArgs from, QuantizeArgs to, uint8_t* y);
+  void (*requantize_s8)(const int8_t* x, int64_t n, DequantizeArgs from, QuantizeArgs to, uint8_t* y);
   void (*dequantize_u8)(const uint8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
   void (*dequantize_s8)(const int8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
   /// `out = clamp(nearbyint(x * inverse_scale), low, high) * scale`; mask: a bit for each element, whether it was not clamped.

@@ -148,6 +148,8 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.multiply_requantized = multiply_requantized;
     kernels.depthwise = depthwise<Avx512VnniSimd>;
     kernels.depthwise_rows = depthwise_rows_avx512_vnni;
+    kernels.requantize_u8 = requantize<Avx512VnniSimd, uint8_t>;
+    kernels.requantize_s8 = requantize<Avx512VnniSimd, int8_t>;
     kernels.add_u8 = add_pairs<Avx512VnniSimd, uint8_t>;
     kernels.add_s8 = add_pairs<Avx512VnniSimd, int8_t>;
     kernels.multiply_u8 = multiply_pairs<Avx512VnniSimd, uint8_t>;

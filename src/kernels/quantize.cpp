@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <type_traits>
 
 #include "kernels/check.h"
 #include "kernels/kernel_table.h"
@@ -24,6 +25,22 @@ void quantize_all(const float* x, int64_t n, const AffineQParams& qparams, Quant
   parallel_for(0, n, kElementsPerTask, [&](int64_t begin, int64_t end) {
     table.quantize(x + begin, end - begin, args, reinterpret_cast<uint8_t*>(q) + begin);
   });
+}
+
+template <class Quantized>
+void requantize_rows(Matrix<const Quantized> x, int64_t rows, int64_t columns, const AffineQParams& from,
+                     const AffineQParams& to, Matrix<Quantized> y) {
+  quantize_args<Quantized>(from, "requantize: from");
+  const QuantizeArgs args = quantize_args<Quantized>(to, "requantize: to");
+  const KernelTable& table = kernels();
+  for (int64_t row = 0; row < rows; ++row) {
+    auto* const out = reinterpret_cast<uint8_t*>(y.row(row));
+    if constexpr (std::is_same_v<Quantized, uint8_t>) {
+      table.requantize_u8(x.row(row), columns, {from.scale, from.zero_point}, args, out);
+    } else {
+      table.requantize_s8(x.row(row), columns, {from.scale, from.zero_point}, args, out);
+    }
+  }
 }
 
 }  // namespace
@@ -53,6 +70,16 @@ void quantize(const float* x, int64_t n, const AffineQParams& qparams, uint8_t* 
 
 void quantize(const float* x, int64_t n, const AffineQParams& qparams, int8_t* q, ParallelFor parallel_for) {
   quantize_all(x, n, qparams, q, parallel_for);
+}
+
+void requantize(Matrix<const uint8_t> x, int64_t rows, int64_t columns, const AffineQParams& from, const AffineQParams& to,
+                Matrix<uint8_t> y) {
+  requantize_rows(x, rows, columns, from, to, y);
+}
+
+void requantize(Matrix<const int8_t> x, int64_t rows, int64_t columns, const AffineQParams& from, const AffineQParams& to,
+                Matrix<int8_t> y) {
+  requantize_rows(x, rows, columns, from, to, y);
 }
 
 void dequantize(const uint8_t* q, int64_t n, const AffineQParams& qparams, float* x, ParallelFor parallel_for) {

@@ -2,6 +2,7 @@
 
 #include "kernels/kernel_table.h"
 #include "kernels/simd_lanes.h"
+#include "kernels/simd_twice.h"
 
 namespace octet::kernels {
 
@@ -78,6 +79,35 @@ class BytesQuantizer {
   typename Simd::Int zero_point_;
   typename Simd::Bytes low_, shift_;
 };
+
+/// Quantizes n scaled values: `value(part, i, lanes)` gives those from the i-th on, where `part` has the operations of these vectors.
+template <class Simd, class Value>
+[[gnu::always_inline]] inline void quantize_values(int64_t n, const QuantizeArgs& args, uint8_t* q, const Value& value) {
+  int64_t done = 0;
+  if constexpr (kQuantizesBytes<Simd>) {
+    constexpr int64_t kStep = 4 * Simd::kLanes;
+    const BytesQuantizer<Simd> quantizer(args);
+    for (; done + kStep <= n; done += kStep) {
+      typename Simd::Float values[4];
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; ++v) values[v] = value(Simd{}, done + v * Simd::kLanes, AllLanes{});
+      Simd::store_all_bytes(q + done, quantizer(values));
+    }
+  }
+  for_each_double_vector<Simd>(n - done, [&]<class Part>(Part part, int64_t i, auto lanes) {
+    const Quantizer<Part> quantizer(args);
+    Part::store_low_bytes(q + done + i, quantizer(value(part, done + i, lanes)), lanes);
+  });
+}
+
+/// From one scale and zero point to others, by way of float32 numbers.
+template <class Simd, class Quantized>
+void requantize(const Quantized* x, int64_t n, DequantizeArgs from, QuantizeArgs to, uint8_t* y) {
+  quantize_values<Simd>(n, to, y, [&]<class Part>(Part, int64_t i, auto lanes) {
+    const auto difference = Part::sub(Part::load(x + i, lanes), Part::set(from.zero_point));
+    return Part::mul(Part::mul(Part::to_float(difference), Part::set(from.scale)), Part::set(to.inverse_scale));
+  });
+}
 
 template <class Simd>
 int32_t quantize(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q) {

@@ -48,6 +48,48 @@ void expect_quantized(const std::vector<AffineQParams>& grid) {
   });
 }
 
+/// All integers of the type, more than once, in rows that are not side by side.
+template <class Quantized>
+void expect_requantized(const std::vector<std::pair<AffineQParams, AffineQParams>>& grid) {
+  constexpr int64_t kRows = 3, kGap = 5;
+  for_each_isa([&] {
+    for (const auto& [from, to] : grid) {
+      for (const int64_t columns : {0, 1, 7, 16, 31, 33, 63, 64, 65, 128, 300}) {
+        const int64_t stride = columns + kGap;
+        const GuardedArray<Quantized> x(kRows * stride), y(kRows * stride);
+        for (int64_t i = 0; i < x.size(); ++i) x[i] = static_cast<Quantized>(i * 7);
+        std::fill_n(y.data(), y.size(), Quantized{99});
+        requantize({x.data(), stride}, kRows, columns, from, to, Matrix<Quantized>{y.data(), stride});
+        for (int64_t i = 0; i < x.size(); ++i) {
+          const int32_t expected = i % stride < columns ? reference::quantize(reference::dequantize(x[i], from), to) : 99;
+          ASSERT_EQ(y[i], expected) << int{x[i]} << " from " << from.scale << " to " << to.scale;
+        }
+      }
+    }
+  });
+}
+
+TEST(Requantize, QuantizesWhatItDequantizesOnEveryIsa) {
+  expect_requantized<uint8_t>({{{0.5f, 128}, {0.25f, 3}},
+                               {{0.013f, 77}, {0.5f, 200, 0, 255}},
+                               {{1.0f, 0}, {2.0f, 1}},  // every second one is a tie
+                               {{0.1f, 255}, {0.1f, 255, 10, 200}},
+                               {{1e30f, 9}, {1e-30f, 9}}});
+  expect_requantized<int8_t>({{{0.5f, -128, -128, 127}, {0.25f, 127, -128, 127}},
+                              {{1.0f, 3, -128, 127}, {2.0f, -3, -64, 63}},
+                              {{0.013f, 7, -128, 127}, {0.02f, 0, 0, 127}}});
+}
+
+TEST(Requantize, NamesWhatIsWrongWithItsArguments) {
+  const std::vector<uint8_t> x(1);
+  std::vector<uint8_t> y(1);
+  const auto run = [&](const AffineQParams& from, const AffineQParams& to) {
+    return error_of([&] { requantize({x.data(), 1}, 1, 1, from, to, Matrix<uint8_t>{y.data(), 1}); });
+  };
+  EXPECT_EQ(run({0.0f, 0}, {1.0f, 0}), "requantize: from: scale must be positive and finite, got 0");
+  EXPECT_EQ(run({1.0f, 0}, {1.0f, 300}), "requantize: to: zero point 300 is not in 0 .. 255");
+}
+
 TEST(Quantize, RoundsHalfToEvenAndClampsOnEveryIsa) {
   expect_quantized<uint8_t>({{0.5f, 0, 0, 255},
                              {0.5f, 128, 0, 255},

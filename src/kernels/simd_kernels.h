@@ -30,6 +30,8 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .depthwise = depthwise<Simd>,
       .min_max = min_max<Simd>,
       .quantize = quantize<Simd>,
+      .requantize_u8 = requantize<Simd, uint8_t>,
+      .requantize_s8 = requantize<Simd, int8_t>,
       .dequantize_u8 = dequantize<Simd, uint8_t>,
       .dequantize_s8 = dequantize<Simd, int8_t>,
       .fake_quantize = fake_quantize<Simd, false>,

@@ -1,3 +1,4 @@
+#include <octet/kernels/quantize.h>
 #include <octet/kernels/softmax.h>
 #include <octet/tensor/error.h>
 #include <octet/tensor/functional.h>
@@ -11,6 +12,7 @@
 #include <tensor/integers.h>
 #include <tensor/operands.h>
 
+#include <ATen/TensorIterator.h>
 #include <ATen/ops/bitwise_not.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros_like.h>
@@ -29,6 +31,24 @@ at::Tensor translate(const at::Tensor& a, const Quantizer& to, const LookupTable
 }
 
 at::Tensor identity(const at::Tensor& values) { return values; }
+
+// The tensor's numbers in another scale or zero point, into integers of its sizes.
+void requantize_into(const at::Tensor& tensor, const Quantizer& to, const at::Tensor& integers) {
+  const kernels::AffineQParams from_qparams = kernel_qparams(quantizer(tensor)), to_qparams = kernel_qparams(to);
+  const at::Tensor from = octet::int_repr(tensor);
+  auto iterator = at::TensorIteratorConfig().add_output(integers).add_const_input(from).resize_outputs(false).build();
+  with_byte_type(to.dtype, [&]<class T>() {
+    iterator.for_each([&](char** data, const int64_t* strides, int64_t columns, int64_t rows) {
+      const bool dense = columns == 1 || (strides[0] == 1 && strides[1] == 1);
+      // Elements that are not side by side are rows of one each.
+      for (int64_t i = 0; i < (dense ? 1 : rows); ++i) {
+        const kernels::Matrix<const T> x{reinterpret_cast<const T*>(data[1] + i * strides[3]), dense ? strides[3] : strides[1]};
+        const kernels::Matrix<T> y{reinterpret_cast<T*>(data[0] + i * strides[2]), dense ? strides[2] : strides[0]};
+        kernels::requantize(x, dense ? rows : columns, dense ? columns : 1, from_qparams, to_qparams, y);
+      }
+    });
+  });
+}
 
 bool differ_only_along(int64_t axis, at::IntArrayRef a, at::IntArrayRef b) {
   const auto axis_of_a = a.begin() + axis;
@@ -96,7 +116,7 @@ at::Tensor quantized_cat(at::TensorList tensors, int64_t dim, double scale, int6
     if (quantizer(tensor) == common) {
       part.copy_(octet::int_repr(tensor));
     } else {
-      LookupTable(quantizer(tensor), common, identity).apply_out(tensor, part);
+      requantize_into(tensor, common, part);
     }
     begin += tensor.size(axis);
   }

@@ -42,6 +42,13 @@ void quantize(const float* x, int64_t n, const AffineQParams& qparams, int8_t* q
 void dequantize(const uint8_t* q, int64_t n, const AffineQParams& qparams, float* x, ParallelFor parallel_for = serial_for);
 void dequantize(const int8_t* q, int64_t n, const AffineQParams& qparams, float* x, ParallelFor parallel_for = serial_for);
 
+/// `y = quantize(dequantize(x))`, for each row of a matrix: the same numbers in another scale and zero point. x may be y.
+/// @throws as quantize(), for either
+void requantize(Matrix<const uint8_t> x, int64_t rows, int64_t columns, const AffineQParams& from, const AffineQParams& to,
+                Matrix<uint8_t> y);
+void requantize(Matrix<const int8_t> x, int64_t rows, int64_t columns, const AffineQParams& from, const AffineQParams& to,
+                Matrix<int8_t> y);
+
 /// How quantize_rows quantizes: one scale and zero point for all rows, or one for each.
 struct RowsQParams {
   const float* scale = nullptr;         ///< [1], or [rows] if per_row
