@@ -17,10 +17,6 @@ namespace {
       : [a] "x"(a), [b] "x"(b));
 }
 
-/// The bytes of each 16-bit lane, widened.
-__m256i even_words(__m256i bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
-__m256i odd_words(__m256i bytes) { return _mm256_srai_epi16(bytes, 8); }
-
 /// Rows x 16 columns. vpmaddubsw would saturate, so the bytes are widened: of each 16-bit lane, the even byte (k, k + 2) and
 /// the odd byte (k + 1, k + 3) make an operand of vpmaddwd each, whose 32-bit sums then belong to one column. Exact.
 template <int Rows>
@@ -40,7 +36,7 @@ void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         const __m256i bytes = _mm256_load_si256(reinterpret_cast<const __m256i*>(b) + v);
-        weights[v] = odd ? odd_words(bytes) : even_words(bytes);
+        weights[v] = odd ? Avx2Simd::odd_words(bytes) : Avx2Simd::even_words(bytes);
       }
 #pragma GCC unroll 8
       for (int r = 0; r < Rows; ++r) {

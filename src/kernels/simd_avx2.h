@@ -87,6 +87,10 @@ struct Avx2Simd {
     memcpy(p, &halves, count<Avx2Simd>(lanes) * sizeof(uint16_t));
   }
 
+  /// The bytes of each 16-bit lane, widened.
+  static Int even_words(Int bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
+  static Int odd_words(Int bytes) { return _mm256_srai_epi16(bytes, 8); }
+
   using Bytes = __m256i;
   /// `clamp(v + zero_point, 0, 255)` of four vectors, one after the other.
   static Bytes saturated_bytes(Int a, Int b, Int c, Int d, Int zero_point) {

@@ -81,10 +81,6 @@ template <int kRows, class Finish>
   finish(acc);
 }
 
-/// The bytes of each 16-bit lane, widened.
-__m256i even_words(__m256i bytes) { return _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8); }
-__m256i odd_words(__m256i bytes) { return _mm256_srai_epi16(bytes, 8); }
-
 /// k activations, a multiple of 8: first the even ones' pairs, then the odd ones'.
 void widen_row(const uint8_t* a, int64_t k, int16_t* out) {
   int64_t i = 0;
@@ -107,8 +103,8 @@ void widen_panel(const int8_t* panel, int64_t k, int16_t* out) {
     auto* const to = reinterpret_cast<__m256i*>(out + i);
     for (int half = 0; half < 2; ++half) {
       const __m256i bytes = _mm256_load_si256(from + half);
-      _mm256_store_si256(to + half, even_words(bytes));
-      _mm256_store_si256(to + 2 + half, odd_words(bytes));
+      _mm256_store_si256(to + half, Avx2Simd::even_words(bytes));
+      _mm256_store_si256(to + 2 + half, Avx2Simd::odd_words(bytes));
     }
   }
 }
