@@ -63,9 +63,17 @@ struct QuantizeArgs {
   int32_t quant_max;
 };
 
-struct DequantizeArgs {
+/// Rows of quantized numbers, and where the same numbers go in another scale and zero point.
+template <class Quantized>
+struct RequantizeRowsArgs {
+  const Quantized* x;
+  int64_t x_stride;
+  int64_t rows;
+  int64_t columns;
   float scale;
   int32_t zero_point;
+  uint8_t* y;  ///< gets the low 8 bits
+  int64_t y_stride;
 };
 
 /// Of one channel. The bounds are those of the integers without the zero point.
@@ -293,9 +301,8 @@ struct KernelTable {
   bool (*min_max)(const float* x, int64_t n, float* min, float* max);
   /// Writes the low 8 bits and returns the sum of the integers modulo 2^32.
   int32_t (*quantize)(const float* x, int64_t n, const QuantizeArgs& args, uint8_t* q);
-  /// Of values as u8 and s8; the low 8 bits of the results.
-  void (*requantize_u8)(const uint8_t* x, int64_t n, DequantizeArgs from, QuantizeArgs to, uint8_t* y);
-  void (*requantize_s8)(const int8_t* x, int64_t n, DequantizeArgs from, QuantizeArgs to, uint8_t* y);
+  void (*requantize_u8)(const RequantizeRowsArgs<uint8_t>& args, QuantizeArgs to);
+  void (*requantize_s8)(const RequantizeRowsArgs<int8_t>& args, QuantizeArgs to);
   void (*dequantize_u8)(const uint8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
   void (*dequantize_s8)(const int8_t* q, int64_t n, float scale, int32_t zero_point, float* x);
   /// `out = clamp(nearbyint(x * inverse_scale), low, high) * scale`; mask: a bit for each element, whether it was not clamped.

@@ -32,14 +32,12 @@ void requantize_rows(Matrix<const Quantized> x, int64_t rows, int64_t columns, c
                      const AffineQParams& to, Matrix<Quantized> y) {
   quantize_args<Quantized>(from, "requantize: from");
   const QuantizeArgs args = quantize_args<Quantized>(to, "requantize: to");
-  const KernelTable& table = kernels();
-  for (int64_t row = 0; row < rows; ++row) {
-    auto* const out = reinterpret_cast<uint8_t*>(y.row(row));
-    if constexpr (std::is_same_v<Quantized, uint8_t>) {
-      table.requantize_u8(x.row(row), columns, {from.scale, from.zero_point}, args, out);
-    } else {
-      table.requantize_s8(x.row(row), columns, {from.scale, from.zero_point}, args, out);
-    }
+  const RequantizeRowsArgs<Quantized> rows_args{
+      x.data, x.stride, rows, columns, from.scale, from.zero_point, reinterpret_cast<uint8_t*>(y.data), y.stride};
+  if constexpr (std::is_same_v<Quantized, uint8_t>) {
+    kernels().requantize_u8(rows_args, args);
+  } else {
+    kernels().requantize_s8(rows_args, args);
   }
 }
 

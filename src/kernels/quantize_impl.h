@@ -100,13 +100,17 @@ template <class Simd, class Value>
   });
 }
 
-/// From one scale and zero point to others, by way of float32 numbers.
+/// By way of float32 numbers. The arguments are copies, which the output can't alias.
 template <class Simd, class Quantized>
-void requantize(const Quantized* x, int64_t n, DequantizeArgs from, QuantizeArgs to, uint8_t* y) {
-  quantize_values<Simd>(n, to, y, [&]<class Part>(Part, int64_t i, auto lanes) {
-    const auto difference = Part::sub(Part::load(x + i, lanes), Part::set(from.zero_point));
-    return Part::mul(Part::mul(Part::to_float(difference), Part::set(from.scale)), Part::set(to.inverse_scale));
-  });
+void requantize(const RequantizeRowsArgs<Quantized>& args, QuantizeArgs to) {
+  const RequantizeRowsArgs<Quantized> from = args;
+  for (int64_t row = 0; row < from.rows; ++row) {
+    const Quantized* const x = from.x + row * from.x_stride;
+    quantize_values<Simd>(from.columns, to, from.y + row * from.y_stride, [&]<class Part>(Part, int64_t i, auto lanes) {
+      const auto difference = Part::sub(Part::load(x + i, lanes), Part::set(from.zero_point));
+      return Part::mul(Part::mul(Part::to_float(difference), Part::set(from.scale)), Part::set(to.inverse_scale));
+    });
+  }
 }
 
 template <class Simd>
