@@ -53,9 +53,9 @@ class Gather {
     if (bytes == 0) return;
     const int64_t begin = std::clamp<int64_t>(inside_.begin - first, 0, pixels);
     const int64_t end = std::clamp<int64_t>(inside_.end - first, begin, pixels);
-    const bool is_short = bytes <= kSlack / 2   ? gather_short<kSlack / 2>(pixel, begin, end, rows)
-                          : bytes <= kSlack ? gather_short<kSlack>(pixel, begin, end, rows)
-                                            : false;
+    const bool is_short = bytes <= kSlack / 2 ? gather_short<kSlack / 2>(pixel, begin, end, rows)
+                          : bytes <= kSlack   ? gather_short<kSlack>(pixel, begin, end, rows)
+                                              : false;
     if (is_short) {
       gather(pixel, 0, begin, group, rows);
       gather(pixel, end, pixels, group, rows);

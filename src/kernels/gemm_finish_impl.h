@@ -77,11 +77,7 @@ class Requantizer {
 
   void operator()(int64_t row, typename Simd::Float multiplier, typename Simd::Int sums) const {
     auto y = Simd::fma(Simd::to_float(sums), multiplier, bias_);
-    if (to_.residual) {
-      const auto q = Simd::load(to_.residual + row * to_.residual_stride + column_, lanes_);
-      const auto difference = Simd::sub(q, Simd::set(to_.residual_zero_point));
-      y = Simd::fma(Simd::to_float(difference), Simd::set(to_.residual_multiplier), y);
-    }
+    if (to_.residual) y = with_residual<Simd>(y, to_, row, column_, lanes_);
     Simd::store_low_bytes(to_.out + row * to_.out_stride + column_, quantizer_(y), lanes_);
   }
 

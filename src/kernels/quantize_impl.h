@@ -48,6 +48,14 @@ struct Quantizer {
   typename Simd::Int zero_point;
 };
 
+/// y and the residual of a row's columns from that one on, in steps of the output.
+template <class Simd, class Lanes>
+typename Simd::Float with_residual(typename Simd::Float y, const RequantizeArgs& to, int64_t row, int64_t column, Lanes lanes) {
+  const auto q = Simd::load(to.residual + row * to.residual_stride + column, lanes);
+  const auto difference = Simd::sub(q, Simd::set(to.residual_zero_point));
+  return Simd::fma(Simd::to_float(difference), Simd::set(to.residual_multiplier), y);
+}
+
 /// Whether BytesQuantizer can be had.
 template <class Simd>
 constexpr bool kQuantizesBytes = requires { typename Simd::Bytes; };

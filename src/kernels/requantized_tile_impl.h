@@ -17,9 +17,7 @@ class RequantizedTile {
 
  public:
   RequantizedTile(const RequantizedTerms& terms, const RequantizeArgs& to)
-      : terms_(terms),
-        to_(to),
-        quantizer_(to.quantize) {}
+      : terms_(terms), to_(to), quantizer_(to.quantize) {}
 
   /// What a tile's sums begin with.
   Int start(int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
@@ -74,10 +72,8 @@ class RequantizedTile {
 
   Float add_residual(Float y, int64_t row, int64_t column, int64_t columns) const {
     if (!to_.residual || columns <= 0) return y;
-    const uint8_t* const from = to_.residual + row * to_.residual_stride + column;
-    const Int q = columns < Simd::kLanes ? Simd::load(from, FirstLanes{columns}) : Simd::load(from, AllLanes{});
-    const Int difference = Simd::sub(q, Simd::set(to_.residual_zero_point));
-    return Simd::fma(Simd::to_float(difference), Simd::set(to_.residual_multiplier), y);
+    return columns < Simd::kLanes ? with_residual<Simd>(y, to_, row, column, FirstLanes{columns})
+                                  : with_residual<Simd>(y, to_, row, column, AllLanes{});
   }
 
   RequantizedTerms terms_;
