@@ -7,12 +7,10 @@
 
 // Activations a and weights w (signed bytes) are multiplied as (a - offset) * (w + 128): vpmaddubsw takes the weights as its
 // unsigned bytes and the activations as its signed ones. A 16-bit sum of products stays exact if the activations that meet in
-// it have positive parts that sum up to kLimit at most, and negative parts likewise: 255 * 128 = 32640.
+// it have positive parts that sum up to kClipLimit at most, and negative parts likewise: 255 * 128 = 32640.
 
 namespace octet::kernels {
 namespace {
-
-constexpr int32_t kLimit = 128;
 
 __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 
@@ -38,8 +36,8 @@ struct Shifted {
  private:
   static __m256i next_quad(__m256i v) { return _mm256_shuffle_epi32(v, 0xb1); }
   static uint32_t unfit(__m256i exact, __m256i positive, __m256i negative) {
-    const __m256i too_large = _mm256_cmpgt_epi16(positive, _mm256_set1_epi16(kLimit));
-    const __m256i too_small = _mm256_cmpgt_epi16(_mm256_set1_epi16(-kLimit), negative);
+    const __m256i too_large = _mm256_cmpgt_epi16(positive, _mm256_set1_epi16(kClipLimit));
+    const __m256i too_small = _mm256_cmpgt_epi16(_mm256_set1_epi16(-kClipLimit), negative);
     const __m256i bad = _mm256_or_si256(_mm256_or_si256(too_large, too_small), _mm256_xor_si256(exact, _mm256_set1_epi8(-1)));
     return static_cast<uint32_t>(_mm256_movemask_epi8(bad));
   }
@@ -97,15 +95,15 @@ class Clipper {
       parts[0] += values[e] > 0 ? values[e] : 0;
       parts[1] -= values[e] < 0 ? values[e] : 0;
     }
-    const bool is_negative = parts[1] > kLimit;
+    const bool is_negative = parts[1] > kClipLimit;
     for (int e = 0; e < n; ++e) {
       const int32_t magnitude = is_negative ? -values[e] : values[e];
       largest = magnitude > largest_magnitude ? e : largest;
       largest_magnitude = magnitude > largest_magnitude ? magnitude : largest_magnitude;
     }
-    const int32_t excess = parts[is_negative] - kLimit;
+    const int32_t excess = parts[is_negative] - kClipLimit;
     // Mostly, it is enough to take the excess from one activation, and then there is nothing to guess for the processor.
-    if (left_out || parts[!is_negative] > kLimit || excess > largest_magnitude) [[unlikely]]
+    if (left_out || parts[!is_negative] > kClipLimit || excess > largest_magnitude) [[unlikely]]
       return fit_slowly(i, n, values);
     take_off(at(i, largest), is_negative, excess);
   }
@@ -132,30 +130,13 @@ class Clipper {
   }
 
   void fit_slowly(int64_t i, int n, int32_t* values) {
-    reduce(values, n, 1);
-    reduce(values, n, -1);
+    clip_sum(values, n);
     for (int e = 0; e < n; ++e) {
       const int64_t k = at(i, e);
       const int32_t exact = k < args_.k ? args_.a[k] - args_.offset : 0;
       change_ += values[e] - args_.clipped[k];
       args_.clipped[k] = static_cast<int8_t>(values[e]);
       if (exact != values[e]) list(k, exact < values[e], exact < values[e] ? values[e] - exact : exact - values[e]);
-    }
-  }
-
-  /// Takes from the largest values of that sign until they sum up to the limit.
-  static void reduce(int32_t* values, int n, int32_t sign) {
-    int32_t excess = -kLimit;
-    for (int e = 0; e < n; ++e) excess += values[e] * sign > 0 ? values[e] * sign : 0;
-    while (excess > 0) {
-      int largest = 0;
-      for (int e = 1; e < n; ++e) {
-        if (values[e] * sign > values[largest] * sign) largest = e;
-      }
-      const int32_t value = values[largest] * sign;
-      const int32_t taken = value < excess ? value : excess;
-      values[largest] -= sign * taken;
-      excess -= taken;
     }
   }
 

@@ -7,6 +7,12 @@
 
 namespace octet::kernels {
 
+/// What the positive parts of the smaller factors of a 16-bit sum may sum up to, and the negative ones too: 255 * 128 = 32640.
+constexpr int32_t kClipLimit = 128;
+
+/// Brings the largest of n values nearer to zero until they keep to the limit.
+void clip_sum(int32_t* values, int n);
+
 /// How many quads of k are summed in 16 bits before they are widened.
 enum class SumDepth : uint8_t { one_quad = 1, two_quads = 2 };
 

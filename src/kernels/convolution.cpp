@@ -175,12 +175,18 @@ class PixelBlock {
     return block_;
   }
 
+  /// Makes them meet the weight's clipped form.
+  void transpose(const PackedWeight& weight, AlignedScratch<uint8_t>& storage) {
+    block_ = transposed(call_.table, block_, weight, storage);
+  }
+
   /// Multiplies the rows with some panels into the output, where they start at that channel.
   void multiply_requantized(const PackedWeight& weight, int64_t first_panel, int64_t panels, const RequantizedTerms& terms,
                             int64_t channel) const {
     for (int64_t i = 0; i < runs_; ++i) {
       const auto [row, rows, output] = run_[i];
-      const RowBlock part{{block_.q.row(row), block_.q.stride}, rows, nullptr};
+      const uint8_t* const transposed_rows = block_.transposed ? block_.transposed + row : nullptr;
+      const RowBlock part{{block_.q.row(row), block_.q.stride}, rows, nullptr, nullptr, transposed_rows};
       kernels::multiply_requantized(call_.table, part, weight, first_panel, panels, terms,
                                     from(call_.to, output, channel, raster_.step()));
     }
@@ -228,12 +234,15 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
   const int64_t block_work = std::min(pixels, kRowBlock) * panel_groups.size * kColumns * phase.groups[0].padded_k();
   const int64_t grain_size = items_per_task(kMacsPerTask, block_work);
 
-  const bool at_once = can_requantize_at_once(call.table, phase.groups[0], call.columns.affine);
+  const bool clipped_weights = std::all_of(phase.groups.begin(), phase.groups.end(), [&](const PackedWeight& weight) {
+    return takes_clipped_weight(call.table, weight, std::min(pixels, kRowBlock));
+  });
+  const bool at_once = can_requantize_at_once(call.table, phase.groups[0], call.columns.affine, clipped_weights);
   thread_local RequantizedColumns terms_of_thread;
   const RequantizedColumns& terms = at_once ? requantized_columns(call, phase, terms_of_thread) : terms_of_thread;
 
   parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
-    thread_local AlignedScratch<uint8_t> gathered;
+    thread_local AlignedScratch<uint8_t> gathered, transposed_rows;
     PixelBlock block(call, phase, raster, gathered);
     thread_local ClippedRows clipped;
     clipped.begin();
@@ -247,9 +256,13 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
       const int64_t first_channel = group * group_channels;
       const int64_t first_panel = panel_group * panel_groups.size;
       const int64_t panels = std::min((next - item) * panel_groups.size, panel_groups.panels - first_panel);
-      const bool may_be_clipped = ClippedRows::may_pay(call.table, block.count(), weight.k(), panels);
       RowBlock rows{};
-      if (!at_once || may_be_clipped) rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
+      if (clipped_weights) {
+        block.transpose(weight, transposed_rows);
+        if (!at_once) rows = block.rows();
+      } else if (!at_once || ClippedRows::may_pay(call.table, block.count(), weight.k(), panels)) {
+        rows = clipped.take(call.table, block.rows(), weight.k(), weight.padded_k(), panels);
+      }
       if (at_once && !rows.clipped) {
         block.multiply_requantized(weight, first_panel, panels, terms.of(group, first_panel),
                                    first_channel + first_panel * kColumns);

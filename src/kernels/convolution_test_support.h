@@ -14,7 +14,7 @@
 
 namespace octet::kernels::test {
 
-enum class Fill { random, all_255_times_127, all_255_times_minus_128, all_0_times_127 };
+enum class Fill { random, normal_weights, all_255_times_127, all_255_times_minus_128, all_0_times_127 };
 
 struct Options {
   ConvolutionGeometry geometry;
@@ -45,7 +45,9 @@ struct Problem {
         weight_zero_point(random_integers<int32_t>(random, o.per_channel ? g.out_channels : 1, -128, 127)),
         bias(random_floats(random, g.out_channels, -10.0f, 10.0f)),
         residual(random_integers<uint8_t>(random, o.batch * pixels * g.out_channels, 0, 255)) {
-    if (o.fill != Fill::random) {
+    if (o.fill == Fill::normal_weights) {
+      weight = normal_weights(random, static_cast<int64_t>(weight.size()));
+    } else if (o.fill != Fill::random) {
       std::fill_n(q.data(), q.size(), static_cast<uint8_t>(o.fill == Fill::all_0_times_127 ? 0 : 255));
       std::fill(weight.begin(), weight.end(), static_cast<int8_t>(o.fill == Fill::all_255_times_minus_128 ? -128 : 127));
     }

@@ -64,14 +64,16 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   const PanelGroups groups(weight, block_rows);
   const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * groups.size * kColumns * weight.padded_k());
 
+  const bool clipped_weight = takes_clipped_weight(table, weight, block_rows);
   const bool at_once =
-      to && block_rows > 0 && !activations.per_row && can_requantize_at_once(table, weight, columns.affine);
+      to && block_rows > 0 && !activations.per_row && can_requantize_at_once(table, weight, columns.affine, clipped_weight);
   thread_local RequantizedColumns columns_of_thread;
   const RequantizedColumns& requantized = columns_of_thread;
   if (at_once) columns_of_thread.reserve(1, weight.panels()).set(0, weight, columns, 0, terms[0], to->quantize.inverse_scale);
 
   parallel_for(0, row_blocks * groups.count, grain_size, [&](int64_t begin, int64_t end) {
     thread_local ClippedRows clipped;
+    thread_local AlignedScratch<uint8_t> transposed_rows;
     clipped.begin();
     for (int64_t item = begin; item < end;) {
       // All items of the same rows.
@@ -81,9 +83,10 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
       const int64_t row_end = part_begin(activations.rows, row_blocks, row_block + 1);
       const RowBlock rows{{activations.q.row(row), activations.q.stride}, row_end - row, terms + row};
       const int64_t panels = std::min((next - item) * groups.size, groups.panels - first_panel);
-      const RowBlock block = clipped.take(table, rows, weight.k(), weight.padded_k(), panels);
+      const RowBlock block = clipped_weight ? transposed(table, rows, weight, transposed_rows)
+                                            : clipped.take(table, rows, weight.k(), weight.padded_k(), panels);
       if (at_once && !block.clipped) {
-        multiply_requantized(table, rows, weight, first_panel, panels, requantized.of(0, first_panel),
+        multiply_requantized(table, block, weight, first_panel, panels, requantized.of(0, first_panel),
                              from(*to, row, first_panel * kColumns));
         item = next;
         continue;

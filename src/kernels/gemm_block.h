@@ -12,6 +12,7 @@
 #include "kernels/aligned_array.h"
 #include "kernels/check.h"
 #include "kernels/clipped_rows.h"
+#include "kernels/clipped_weight.h"
 #include "kernels/kernel_table.h"
 #include "kernels/quantize_args.h"
 #include "kernels/work.h"
@@ -175,9 +176,36 @@ class RequantizedColumns {
   AlignedScratch<float> multiplier_, bias_;
 };
 
+/// Whether blocks of so many rows are to meet the weight's clipped form, in which sums of bytes always fit. Transposed rows are
+/// what it takes for that, of which there should be some.
+inline bool takes_clipped_weight(const KernelTable& table, const PackedWeight& weight, int64_t rows) {
+  constexpr int64_t kFewestRows = 16;
+  return table.clipped_weights && rows >= kFewestRows && weight.clipped();
+}
+
+/// The rows for the weight's clipped form. @param storage  of the thread
+inline RowBlock transposed(const KernelTable& table, RowBlock rows, const PackedWeight& weight,
+                           AlignedScratch<uint8_t>& storage) {
+  uint8_t* const to = storage.reserve((weight.padded_k() + 1) * kTransposedRows);
+  table.clipped_weights->transpose(rows.q.data, rows.q.stride, rows.rows, weight.padded_k(), to);
+  rows.transposed = to;
+  return rows;
+}
+
+inline ClippedWeightArgs clipped_weight_args(const RowBlock& block, const PackedWeight& weight, int64_t first_panel,
+                                             int64_t panels) {
+  ClippedWeightArgs args{};
+  args.a = block.q.data;
+  args.a_stride = block.q.stride;
+  args.rows = block.rows;
+  args.transposed = block.transposed;
+  weight.clipped()->set_panels(first_panel, panels, args);
+  return args;
+}
+
 /// Whether sums can be requantized while they are in registers. It is the fastest way for rows that are not clipped.
-inline bool can_requantize_at_once(const KernelTable& table, const PackedWeight& weight, bool affine) {
-  return table.multiply_requantized && !affine && weight.padded_k() <= table.requantized_depth;
+inline bool can_requantize_at_once(const KernelTable& table, const PackedWeight& weight, bool affine, bool clipped_weight) {
+  return !affine && (clipped_weight || (table.multiply_requantized && weight.padded_k() <= table.requantized_depth));
 }
 
 /// Multiplies a block of rows and some panels, and requantizes the sums while they are in registers. `terms` and `to` are those of
@@ -185,6 +213,10 @@ inline bool can_requantize_at_once(const KernelTable& table, const PackedWeight&
 inline void multiply_requantized(const KernelTable& table, const RowBlock& block, const PackedWeight& weight, int64_t first_panel,
                                  int64_t panels, const RequantizedTerms& terms, const RequantizeArgs& to) {
   const int64_t columns = std::min(panels * kColumns, weight.n() - first_panel * kColumns);
+  if (block.transposed) {
+    table.clipped_weights->multiply_requantized(clipped_weight_args(block, weight, first_panel, panels), columns, terms, to);
+    return;
+  }
   table.multiply_requantized(
       {block.q.data, block.q.stride, block.rows, weight.panel(first_panel), columns, weight.padded_k(), terms, to});
 }
@@ -199,6 +231,8 @@ void multiply_block(const KernelTable& table, const RowBlock& block, const Packe
   const int64_t panels = std::min(groups.size, groups.panels - first_panel);
   if (block.clipped) {
     block.clipped->accumulate(table, weight.panel(first_panel), panels, sums);
+  } else if (block.transposed) {
+    table.clipped_weights->accumulate(clipped_weight_args(block, weight, first_panel, panels), sums);
   } else {
     table.accumulate({block.q.data, block.q.stride, block.rows, weight.panel(first_panel), panels, weight.padded_k(), sums,
                       weight.column_sums() + first_panel * kColumns});

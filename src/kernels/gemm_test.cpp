@@ -1,6 +1,7 @@
 #include <octet/kernels/gemm.h>
 #include <octet/kernels/quantize.h>
 
+#include "kernels/kernel_table.h"
 #include "kernels/reference.h"
 #include "kernels/test_support.h"
 
@@ -14,7 +15,7 @@ using test::Random;
 using test::random_floats;
 using test::random_integers;
 
-enum class Fill { random, extremes, all_255_times_127, all_255_times_minus_128 };
+enum class Fill { random, normal_weights, extremes, all_255_times_127, all_255_times_minus_128 };
 
 struct Options {
   int64_t m = 1, n = 1, k = 1;
@@ -38,7 +39,9 @@ struct Problem {
         weight_zero_point(random_integers<int32_t>(random, o.per_channel ? o.n : 1, -128, 127)),
         bias(random_floats(random, o.n, -10.0f, 10.0f)),
         residual(random_integers<uint8_t>(random, o.m * o.n, 0, 255)) {
-    if (o.fill == Fill::extremes) {
+    if (o.fill == Fill::normal_weights) {
+      weight = test::normal_weights(random, o.n * o.k);
+    } else if (o.fill == Fill::extremes) {
       for (int64_t i = 0; i < q.size(); ++i) q[i] = random() % 2 ? 255 : 0;
       for (int8_t& w : weight) w = static_cast<int8_t>(std::vector<int>{-128, -127, 127}[random() % 3]);
     } else if (o.fill != Fill::random) {
@@ -180,6 +183,28 @@ TEST(Gemm, IsExactForEveryKindOfQParams) {
                              .bias = (flags & 8) != 0,
                              .relu = (flags & 16) != 0,
                              .residual = (flags & 32) != 0});
+  }
+}
+
+TEST(Gemm, IsExactWithWeightsOfNetworks) {
+  for (int64_t m = 14; m <= kRowBlock + 14; ++m) {
+    expect_exact_everywhere({.m = m, .n = 67, .k = 72, .per_channel = true, .relu = m % 2 == 0, .fill = Fill::normal_weights});
+  }
+  for (int64_t n = 48; n <= 80; ++n)
+    expect_exact_everywhere({.m = 17, .n = n, .k = 130, .bias = true, .fill = Fill::normal_weights});
+  for (int64_t k = 57; k <= 80; ++k) expect_exact_everywhere({.m = 33, .n = 64, .k = k, .fill = Fill::normal_weights});
+  expect_exact_everywhere({.m = 20, .n = 64, .k = 3072, .per_channel = true, .fill = Fill::normal_weights});
+  for (int flags = 0; flags < 64; ++flags) {
+    expect_exact_everywhere({.m = 40,
+                             .n = 71,
+                             .k = 100,
+                             .per_row = (flags & 1) != 0,
+                             .per_channel = (flags & 2) != 0,
+                             .affine = (flags & 4) != 0,
+                             .bias = (flags & 8) != 0,
+                             .relu = (flags & 16) != 0,
+                             .residual = (flags & 32) != 0,
+                             .fill = Fill::normal_weights});
   }
 }
 

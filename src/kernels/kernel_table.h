@@ -231,6 +231,7 @@ struct EmbeddingKernels {
 };
 
 struct ClippedKernels;
+struct ClippedWeightKernels;
 struct DepthwiseRowsArgs;
 struct WinogradKernels;
 
@@ -289,6 +290,7 @@ struct KernelTable {
   Isa isa;
   void (*accumulate)(const AccumulateArgs& args);
   const ClippedKernels* clipped = nullptr;  ///< for many rows, where that is faster than `accumulate`; or null
+  const ClippedWeightKernels* clipped_weights = nullptr;  ///< likewise
   const WinogradKernels* winograd = nullptr;  ///< or null, where the direct kernel multiplies four times as fast as it anyway
   void (*finish_float)(const FinishArgs& args, float* out, int64_t out_stride);
   void (*finish_int32)(const FinishArgs& args, int32_t* out, int64_t out_stride);

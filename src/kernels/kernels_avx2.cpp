@@ -1,4 +1,5 @@
 #include "kernels/clipped_kernels.h"
+#include "kernels/clipped_weight_kernels.h"
 #include "kernels/depthwise_rows.h"
 #include "kernels/simd_avx2.h"
 #include "kernels/simd_kernels.h"
@@ -86,6 +87,7 @@ const KernelTable& avx2_kernels() {
     kernels.multiply_requantized = multiply_requantized_avx2;
     kernels.requantized_depth = kRequantizedDepth;
     kernels.clipped = &avx2_clipped_kernels;
+    kernels.clipped_weights = &avx2_clipped_weight_kernels;
     kernels.depthwise_rows = depthwise_rows_avx2;
     kernels.winograd = &avx2_winograd_kernels;
     return kernels;

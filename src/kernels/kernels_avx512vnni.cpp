@@ -157,6 +157,7 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.int4_accumulate = int4_accumulate<Avx512VnniSimd>;
     kernels.attention_block = attention_block<Avx512VnniSimd>;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
+    kernels.clipped_weights = nullptr;
     kernels.winograd = &avx512_vnni_winograd_kernels;
     return kernels;
   }();

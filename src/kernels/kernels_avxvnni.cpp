@@ -28,6 +28,7 @@ const KernelTable& avx_vnni_kernels() {
     kernels.accumulate = accumulate_dots<AvxVnniDot>;
     kernels.multiply_requantized = nullptr;
     kernels.clipped = nullptr;  // vpdpbusd does not saturate
+    kernels.clipped_weights = nullptr;
     return kernels;
   }();
   return table;

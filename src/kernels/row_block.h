@@ -16,6 +16,7 @@ struct RowBlock {
   int64_t rows;
   const RowTerms* terms;
   const ClippedRows* clipped = nullptr;  ///< the same rows, if they were clipped; the terms are then those of the clipped ones
+  const uint8_t* transposed = nullptr;   ///< the same rows, if they are to meet the weight's clipped form: see ClippedWeightArgs
 };
 
 }  // namespace octet::kernels

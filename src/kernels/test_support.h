@@ -76,6 +76,14 @@ std::vector<T> random_integers(Random& random, int64_t count, int low, int high)
   return values;
 }
 
+/// Weights as networks have them, quantized for each channel: of a normal distribution.
+inline std::vector<int8_t> normal_weights(Random& random, int64_t count) {
+  std::normal_distribution<float> normal(0.0f, 35.0f);
+  std::vector<int8_t> values(count);
+  for (int8_t& value : values) value = static_cast<int8_t>(std::clamp(std::nearbyint(normal(random)), -128.0f, 127.0f));
+  return values;
+}
+
 inline std::vector<float> random_floats(Random& random, int64_t count, float low, float high) {
   std::uniform_real_distribution<float> distribution(low, high);
   std::vector<float> values(count);

@@ -2,8 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/requantized_tile_impl.h"
-#include "kernels/simd_avx2.h"
+#include "kernels/tile_avx2.h"
 #include "kernels/word_product_impl.h"
 
 namespace octet::kernels {
@@ -20,42 +19,6 @@ namespace {
       : [acc0] "+x"(acc0), [acc1] "+x"(acc1), [t] "=&x"(t), [u] "=&x"(u)
       : [a] "m"(*reinterpret_cast<const int16_t(*)[2]>(a)), [b0] "x"(b0), [b1] "x"(b1));
 }
-
-/// What becomes of a tile's sums: they are stored ...
-struct StoredSums {
-  int32_t* sums;
-  bool add;  ///< to what is there
-
-  __m256i start(int row, int vector) const { return add ? _mm256_load_si256(at(row, vector)) : _mm256_setzero_si256(); }
-  template <int kRows>
-  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) _mm256_store_si256(at(r, v), acc[r][v]);
-    }
-  }
-  __m256i* at(int row, int vector) const { return reinterpret_cast<__m256i*>(sums + row * kColumns) + vector; }
-};
-
-/// ... or requantized.
-struct RequantizedSums {
-  const RequantizedColumnRange<Avx2Simd>& range;
-  int64_t row;
-
-  __m256i start(int, int vector) const { return range.requantize.start(range.column + 8 * vector); }
-  template <int kRows>
-  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
-    // As values of their own: what has no register here is not to cost the loop its registers.
-    __m256i sums[kRows][2];
-#pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) asm("" : "=x"(sums[r][v]) : "0"(acc[r][v]));
-    }
-    range.requantize(row, range.column, range.columns, sums);
-  }
-};
 
 /// Rows x 16 columns.
 template <int kRows, class Finish>
@@ -115,7 +78,7 @@ constexpr int kTileRows = 6;
 
 void multiply_words_avx2(const WordProductArgs& args) {
   multiply_words<kTileRows>(args, [&]<int kRows>(const int16_t* words, const int16_t* weight, int32_t* sums) {
-    accumulate_tile<kRows>(words, args.row_stride, args.odd, weight, args.quads, StoredSums{sums, args.add});
+    accumulate_tile<kRows>(words, args.row_stride, args.odd, weight, args.quads, Avx2StoredSums{sums, args.add});
   });
 }
 
@@ -156,9 +119,10 @@ void multiply_requantized_avx2(const MultiplyRequantizedArgs& args) {
     for (int64_t column = 0; column < args.columns; column += kColumns) {
       widen_panel(args.panels + column * k, k, weight);
       const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
-      const RequantizedColumnRange<Avx2Simd> range{requantize, column, columns};
+      const Avx2RequantizedPanel panel{{requantize, column, columns}, args.terms.start + column, 0};
       for_each_row_tile<kTileRows>(count, [&]<int kRows>(int64_t row) {
-        accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, k / 4, RequantizedSums{range, first + row});
+        accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, k / 4,
+                               Avx2RequantizedSums{panel, first + row});
       });
     }
   }

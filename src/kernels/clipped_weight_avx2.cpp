@@ -1,0 +1,217 @@
+#include <immintrin.h>
+
+#include <cstring>
+
+#include "kernels/clipped_weight_kernels.h"
+#include "kernels/row_tiles.h"
+#include "kernels/tile_avx2.h"
+
+namespace octet::kernels {
+namespace {
+
+__m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+
+/// acc0 += a[0..3] * b0 + a[4..7] * next0, for each 32-bit lane, and acc1 likewise. In assembly, since compilers put accumulators
+/// on the stack here.
+[[gnu::always_inline]] inline void multiply_add(__m256i& acc0, __m256i& acc1, const uint8_t* a, __m256i b0, __m256i b1,
+                                                __m256i next0, __m256i next1) {
+  alignas(32) static constexpr int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+  __m256i t, u, v, w;
+  asm("vpbroadcastd %[a0], %[t]\n\t"
+      "vpbroadcastd %[a1], %[u]\n\t"
+      "vpmaddubsw %[b0], %[t], %[v]\n\t"
+      "vpmaddubsw %[n0], %[u], %[w]\n\t"
+      "vpmaddubsw %[b1], %[t], %[t]\n\t"
+      "vpmaddubsw %[n1], %[u], %[u]\n\t"
+      "vpaddw %[v], %[w], %[v]\n\t"
+      "vpaddw %[t], %[u], %[t]\n\t"
+      "vpmaddwd %[ones], %[v], %[v]\n\t"
+      "vpmaddwd %[ones], %[t], %[t]\n\t"
+      "vpaddd %[v], %[acc0], %[acc0]\n\t"
+      "vpaddd %[t], %[acc1], %[acc1]"
+      : [acc0] "+x"(acc0), [acc1] "+x"(acc1), [t] "=&x"(t), [u] "=&x"(u), [v] "=&x"(v), [w] "=&x"(w)
+      : [a0] "m"(*reinterpret_cast<const uint8_t(*)[4]>(a)), [a1] "m"(*reinterpret_cast<const uint8_t(*)[4]>(a + 4)),
+        [b0] "x"(b0), [b1] "x"(b1), [n0] "x"(next0), [n1] "x"(next1), [ones] "m"(kOnes));
+}
+
+/// acc += a * b of one quad: a's bytes are unsigned, b's signed.
+[[gnu::always_inline]] inline void multiply_add(__m256i& acc, __m256i a, __m256i b, __m256i ones) {
+  __m256i t;
+  asm("vpmaddubsw %[b], %[a], %[t]\n\t"
+      "vpmaddwd %[ones], %[t], %[t]\n\t"
+      "vpaddd %[t], %[acc], %[acc]"
+      : [acc] "+x"(acc), [t] "=&x"(t)
+      : [a] "x"(a), [b] "x"(b), [ones] "x"(ones));
+}
+
+/// Rows x 16 columns.
+template <int kRows, class Finish>
+[[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t k, Finish finish) {
+  __m256i acc[kRows][2];
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(r, v);
+  }
+  for (const uint8_t* const end = a + k; a < end; a += kClippedStep, b += kClippedStep * kColumns) {
+    asm("" : "+r"(a_stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
+    const __m256i b0 = load(b), b1 = load(b + 32), next0 = load(b + 64), next1 = load(b + 96);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], a + r * a_stride, b0, b1, next0, next1);
+  }
+  finish(acc);
+}
+
+/// All rows; `finish(row)` says what becomes of the sums from that row on.
+template <class Finish>
+void accumulate_panel(const ClippedWeightArgs& args, int64_t panel, const Finish& finish) {
+  constexpr int kTileRows = 4;
+  const int8_t* const weight = args.panels + panel * args.padded_k * kColumns;
+  for_each_row_tile<kTileRows>(args.rows, [&]<int kRows>(int64_t row) {
+    accumulate_tile<kRows>(args.a + row * args.a_stride, args.a_stride, weight, args.padded_k, finish(row));
+  });
+}
+
+constexpr int64_t kHalf = kTransposedRows / 2;  ///< the rows of a vector of bytes
+
+/// 8 x 8 integers: `out[i * stride] = {rows[0][i], rows[1][i], ...}`
+void transpose_integers(const int32_t (*rows)[kTransposedRows], int32_t* out, int64_t stride) {
+  __m256i a[8], b[8];
+  for (int i = 0; i < 8; ++i) a[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(rows[i]));
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
+    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
+    a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
+    a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
+    a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
+  }
+  for (int i = 0; i < 4; ++i) {
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + i * stride), _mm256_permute2x128_si256(a[i], a[i + 4], 0x20));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(out + (i + 4) * stride), _mm256_permute2x128_si256(a[i], a[i + 4], 0x31));
+  }
+}
+
+/// What was clipped off a column times kHalves * kHalf rows.
+template <int kHalves>
+void multiply_clipped_off(const uint8_t* transposed, const ClippedOffWeights* entry, const ClippedOffWeights* end, int32_t start,
+                          int32_t* sums) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  __m256i acc[kHalves][4];
+#pragma GCC unroll 2
+  for (int h = 0; h < kHalves; ++h) {
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) acc[h][i] = _mm256_set1_epi32(start);
+  }
+  for (; entry < end; ++entry) {
+    int32_t values;
+    memcpy(&values, entry->value, sizeof(values));
+    const __m256i weights = _mm256_set1_epi32(values);
+#pragma GCC unroll 2
+    for (int h = 0; h < kHalves; ++h) {
+      const auto rows = [&](int i) { return load(transposed + entry->k[i] * kTransposedRows + h * kHalf); };
+      const __m256i a0 = rows(0), a1 = rows(1), a2 = rows(2), a3 = rows(3);
+      const __m256i low0 = _mm256_unpacklo_epi8(a0, a1), high0 = _mm256_unpackhi_epi8(a0, a1);
+      const __m256i low1 = _mm256_unpacklo_epi8(a2, a3), high1 = _mm256_unpackhi_epi8(a2, a3);
+      multiply_add(acc[h][0], _mm256_unpacklo_epi16(low0, low1), weights, ones);
+      multiply_add(acc[h][1], _mm256_unpackhi_epi16(low0, low1), weights, ones);
+      multiply_add(acc[h][2], _mm256_unpacklo_epi16(high0, high1), weights, ones);
+      multiply_add(acc[h][3], _mm256_unpackhi_epi16(high0, high1), weights, ones);
+    }
+  }
+#pragma GCC unroll 2
+  for (int h = 0; h < kHalves; ++h) {
+    // A lane has had the rows of its half of the vectors.
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+      const __m256i &a = acc[h][i % 2 * 2], &b = acc[h][i % 2 * 2 + 1];
+      const __m256i rows = i < 2 ? _mm256_permute2x128_si256(a, b, 0x20) : _mm256_permute2x128_si256(a, b, 0x31);
+      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + h * kHalf) + i, rows);
+    }
+  }
+}
+
+/// `seeds[row][column] = start[column] +` what was clipped off, of a panel's columns; for whole halves of rows.
+template <int kHalves>
+void seed_panel(const ClippedWeightArgs& args, int64_t panel, const int32_t* start, int32_t* seeds) {
+  alignas(64) int32_t columns[kColumns][kTransposedRows];
+  const uint32_t* const ends = args.ends + panel * kColumns;
+  for (int64_t c = 0; c < kColumns; ++c) {
+    multiply_clipped_off<kHalves>(args.transposed, args.clipped_off + ends[c], args.clipped_off + ends[c + 1],
+                                  start ? start[c] : 0, columns[c]);
+  }
+  for (int64_t row = 0; row < kHalves * kHalf; row += 8) {
+    for (int64_t c = 0; c < kColumns; c += 8) {
+      transpose_integers(reinterpret_cast<const int32_t(*)[kTransposedRows]>(&columns[c][row]), seeds + row * kColumns + c,
+                         kColumns);
+    }
+  }
+}
+
+void seed_panel(const ClippedWeightArgs& args, int64_t panel, const int32_t* start, int32_t* seeds) {
+  (args.rows <= kHalf ? seed_panel<1> : seed_panel<2>)(args, panel, start, seeds);
+}
+
+/// kBytes of 16 rows.
+template <int kBytes>
+void transpose_bytes(const uint8_t* const* rows, int64_t k, uint8_t* out) {
+  __m128i a[16], b[16];
+  for (int i = 0; i < 16; ++i) {
+    const auto* const from = reinterpret_cast<const __m128i*>(rows[i] + k);
+    a[i] = kBytes == 16 ? _mm_loadu_si128(from) : _mm_loadl_epi64(from);
+  }
+  // Four times the rows' first halves and their last are interleaved.
+  const auto interleave = [](const __m128i* from, __m128i* to) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) {
+      to[2 * i] = _mm_unpacklo_epi8(from[i], from[i + 8]);
+      to[2 * i + 1] = _mm_unpackhi_epi8(from[i], from[i + 8]);
+    }
+  };
+  interleave(a, b);
+  interleave(b, a);
+  interleave(a, b);
+  interleave(b, a);
+  for (int i = 0; i < kBytes; ++i) _mm_store_si128(reinterpret_cast<__m128i*>(out + (k + i) * kTransposedRows), a[i]);
+}
+
+void transpose(const uint8_t* a, int64_t a_stride, int64_t rows, int64_t padded_k, uint8_t* transposed) {
+  for (int64_t first = 0; first < rows; first += 16) {
+    const uint8_t* from[16];
+    for (int64_t i = 0; i < 16; ++i) from[i] = a + (first + i < rows ? first + i : rows - 1) * a_stride;
+    int64_t k = 0;
+    for (; k + 16 <= padded_k; k += 16) transpose_bytes<16>(from, k, transposed + first);
+    if (k < padded_k) transpose_bytes<8>(from, k, transposed + first);
+  }
+}
+
+void accumulate(const ClippedWeightArgs& args, int32_t* sums) {
+  alignas(64) int32_t seeds[kTransposedRows * kColumns];
+  for (int64_t panel = 0; panel < args.panel_count; ++panel) {
+    int32_t* const to = sums + panel * args.rows * kColumns;
+    seed_panel(args, panel, nullptr, seeds);
+    memcpy(to, seeds, static_cast<size_t>(args.rows * kColumns) * sizeof(int32_t));
+    accumulate_panel(args, panel, [&](int64_t row) { return Avx2StoredSums{to + row * kColumns, true}; });
+  }
+}
+
+void multiply_requantized(const ClippedWeightArgs& args, int64_t columns, const RequantizedTerms& terms,
+                          const RequantizeArgs& to) {
+  alignas(64) int32_t seeds[kTransposedRows * kColumns];
+  const RequantizedTile<Avx2Simd> requantize(terms, to);
+  for (int64_t panel = 0; panel < args.panel_count; ++panel) {
+    const int64_t column = panel * kColumns;
+    seed_panel(args, panel, terms.start + column, seeds);
+    const Avx2RequantizedPanel requantized{
+        {requantize, column, columns - column < kColumns ? columns - column : kColumns}, seeds, kColumns};
+    accumulate_panel(args, panel, [&](int64_t row) { return Avx2RequantizedSums{requantized, row}; });
+  }
+}
+
+}  // namespace
+
+const ClippedWeightKernels avx2_clipped_weight_kernels{transpose, accumulate, multiply_requantized};
+
+}  // namespace octet::kernels

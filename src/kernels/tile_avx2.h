@@ -1,0 +1,57 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/kernel_table.h"
+#include "kernels/requantized_tile_impl.h"
+#include "kernels/simd_avx2.h"
+
+// What becomes of the sums of a tile of rows x 16 columns, on AVX2.
+
+namespace octet::kernels {
+
+/// They are added to what is in memory, or stored there ...
+struct Avx2StoredSums {
+  int32_t* sums;  ///< [rows][kColumns], aligned to 32 bytes
+  bool add;       ///< to what is there
+
+  __m256i start(int row, int vector) const { return add ? _mm256_load_si256(at(row, vector)) : _mm256_setzero_si256(); }
+  template <int kRows>
+  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) _mm256_store_si256(at(r, v), acc[r][v]);
+    }
+  }
+  __m256i* at(int row, int vector) const { return reinterpret_cast<__m256i*>(sums + row * kColumns) + vector; }
+};
+
+/// ... or they begin with `seeds[row * seed_stride + column]` and are requantized ...
+struct Avx2RequantizedPanel : RequantizedColumnRange<Avx2Simd> {
+  const int32_t* seeds;
+  int64_t seed_stride;
+};
+
+/// ... from a row of the panel on.
+struct Avx2RequantizedSums {
+  const Avx2RequantizedPanel& panel;
+  int64_t row;
+
+  __m256i start(int r, int vector) const {
+    return Avx2Simd::load(panel.seeds + (row + r) * panel.seed_stride + 8 * vector, AllLanes{});
+  }
+  template <int kRows>
+  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
+    // As values of their own: what has no register here is not to cost the loop its registers.
+    __m256i sums[kRows][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; ++v) asm("" : "=x"(sums[r][v]) : "0"(acc[r][v]));
+    }
+    panel.requantize(row, panel.column, panel.columns, sums);
+  }
+};
+
+}  // namespace octet::kernels
