@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "kernels/convolution_winograd.h"
+#include "kernels/gemm_block.h"
 #include "kernels/kernel_table.h"
 
 namespace octet::kernels {
@@ -19,8 +20,9 @@ struct Candidate {
 constexpr Candidate kWinograd[] = {{ConvolutionAlgorithm::winograd_2x2, 2}, {ConvolutionAlgorithm::winograd_4x4, 4}};
 
 double gemm_cost(const ConvolutionGeometry& g, const Spatial& out_size, int64_t batch, int64_t depth) {
+  constexpr int64_t kOfASum = 40;  // what it takes to gather its row's activations and to requantize it, in products
   const int64_t columns = ceil_div(g.out_channels / g.groups, kColumns) * kColumns * g.groups;
-  return static_cast<double>(batch * out_size[0] * out_size[1] * out_size[2] * columns * depth);
+  return static_cast<double>(batch * out_size[0] * out_size[1] * out_size[2] * columns * (depth + kOfASum));
 }
 
 }  // namespace
@@ -37,7 +39,8 @@ ConvolutionAlgorithm choose_algorithm(const KernelTable& table, const Convolutio
   const Spatial out_size = g.output_size(input.size);
   const int forced = forced_algorithm.load(std::memory_order_acquire);
   ConvolutionAlgorithm cheapest = ConvolutionAlgorithm::gemm;
-  double least = gemm_cost(g, out_size, input.batch, weight.depth());
+  const double products = gemm_cost(g, out_size, input.batch, weight.depth());
+  double least = products;
   for (const auto& [algorithm, outputs] : kWinograd) {
     if (!has_winograd(table, weight, affine, outputs)) continue;
     if (forced == static_cast<int>(algorithm)) return algorithm;
@@ -46,7 +49,13 @@ ConvolutionAlgorithm choose_algorithm(const KernelTable& table, const Convolutio
     least = cost;
     cheapest = algorithm;
   }
-  return forced == kNone ? cheapest : ConvolutionAlgorithm::gemm;
+  if (forced != kNone) return ConvolutionAlgorithm::gemm;
+  // Not asked for before it matters, as clipped weights take memory.
+  constexpr double kOfClipped = 0.82;
+  const PackedWeight& first_group = weight.layout().phases[0].groups[0];
+  const int64_t pixels = input.batch * out_size[0] * out_size[1] * out_size[2];
+  if (least > kOfClipped * products && takes_clipped_weight(table, first_group, pixels)) return ConvolutionAlgorithm::gemm;
+  return cheapest;
 }
 
 ConvolutionAlgorithm convolution_algorithm(const ConvolutionInput& input, const PackedConvolution& weight, bool affine) {
