@@ -120,7 +120,8 @@ struct ConvolutionLayer {
   int64_t in_channels, out_channels, groups, kernel, stride, size;
 };
 
-/// The kinds of layers of ResNet-50, MobileNetV2 and EfficientNet-Lite0.
+/// The kinds of layers of ResNet-50, MobileNetV2 and EfficientNet-Lite0, depthwise ones of few channels (MobileNetV3, ShuffleNetV2)
+/// and with several outputs for each, and those of few channels a group (ResNeXt, RegNet).
 const ConvolutionLayer kConvolutionLayers[] = {
     {"first_7x7", 3, 64, 1, 7, 2, 224},
     {"first_3x3", 3, 32, 1, 3, 2, 224},
@@ -157,6 +158,29 @@ const ConvolutionLayer kConvolutionLayers[] = {
     {"depthwise_5x5", 480, 480, 480, 5, 1, 14},
     {"depthwise_5x5", 672, 672, 672, 5, 1, 14},
     {"depthwise_5x5", 1152, 1152, 1152, 5, 1, 7},
+    {"depthwise_3x3", 8, 8, 8, 3, 1, 112},
+    {"depthwise_3x3", 16, 16, 16, 3, 1, 112},
+    {"depthwise_3x3", 24, 24, 24, 3, 1, 56},
+    {"depthwise_3x3", 16, 16, 16, 3, 2, 112},
+    {"depthwise_3x3", 24, 24, 24, 3, 2, 56},
+    {"depthwise_5x5", 16, 16, 16, 5, 1, 56},
+    {"multiplied_3x3", 32, 64, 32, 3, 1, 56},
+    {"multiplied_3x3", 32, 96, 32, 3, 1, 56},
+    {"multiplied_3x3", 64, 256, 64, 3, 1, 28},
+    {"multiplied_3x3", 64, 512, 64, 3, 1, 28},
+    {"multiplied_3x3", 32, 512, 32, 3, 1, 28},
+    {"multiplied_3x3", 1, 8, 1, 3, 1, 224},
+    {"multiplied_3x3", 1, 32, 1, 3, 1, 28},
+    {"multiplied_3x3", 64, 128, 64, 3, 2, 56},
+    {"multiplied_5x5", 64, 128, 64, 5, 2, 56},
+    {"grouped_1x1", 256, 256, 32, 1, 1, 28},
+    {"grouped_3x3", 128, 128, 32, 3, 1, 56},
+    {"grouped_3x3", 256, 256, 32, 3, 1, 28},
+    {"grouped_3x3", 512, 512, 32, 3, 1, 14},
+    {"grouped_3x3", 256, 256, 32, 3, 2, 56},
+    {"grouped_3x3", 64, 64, 8, 3, 1, 56},
+    {"grouped_3x3", 152, 152, 19, 3, 1, 28},
+    {"grouped_3x3", 192, 192, 8, 3, 1, 28},
 };
 
 void bench_convolution(benchmark::State& state, Isa isa, const ConvolutionLayer& layer) {
@@ -245,7 +269,7 @@ void register_benchmarks(Isa isa) {
     for (const int64_t part : {layer.in_channels, layer.out_channels, layer.size}) what.append("/").append(std::to_string(part));
     what.append("/s").append(std::to_string(layer.stride));
     add(what, [=](benchmark::State& state) { bench_convolution(state, isa, layer); });
-    if (layer.kernel != 3 || layer.stride != 1 || layer.groups != 1) continue;
+    if (layer.kernel != 3 || layer.stride != 1 || layer.groups == layer.in_channels) continue;
     for (const ConvolutionAlgorithm algorithm :
          {ConvolutionAlgorithm::gemm, ConvolutionAlgorithm::winograd_2x2, ConvolutionAlgorithm::winograd_4x4}) {
       add(what + "/" + std::string(name(algorithm)), [=](benchmark::State& state) {

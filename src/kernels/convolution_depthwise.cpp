@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "kernels/aligned_array.h"
@@ -27,27 +28,90 @@ DepthwiseWeight centered(DepthwiseWeight weight, int64_t taps, const PerColumn<i
 /// What a thread keeps, so that nothing is allocated in the steady state.
 struct Scratch {
   ColumnTerms columns(const ConvolutionCall& call, const DepthwiseWeight& weight) {
-    const int64_t channels = call.geometry.in_channels;
+    const int64_t channels = call.geometry.out_channels;
     return {weight.sums.data(), nullptr, call.columns.scales.all(channels, scales), call.columns.biases.all(channels, biases)};
-  }
-
-  /// Zero points, as many as a row of the input has bytes.
-  const uint8_t* padding_row(const ConvolutionCall& call) {
-    padding.assign(call.input.size[2] * call.geometry.in_channels, static_cast<uint8_t>(call.input.zero_point));
-    return padding.data();
   }
 
   std::vector<float> scales, biases;
   std::vector<uint8_t> padding;
+  std::vector<const uint8_t*> copied_rows;
   std::vector<const uint8_t*> pointers;  ///< to taps or rows
-  AlignedScratch<uint8_t> bytes;
+  AlignedScratch<uint8_t> copies, bytes;
+};
+
+/// Writes each of n bytes so many times.
+template <int kTimes>
+void repeat_bytes(const uint8_t* from, int64_t n, uint8_t* to) {
+  for (int64_t i = 0; i < n; ++i) {
+    for (int j = 0; j < kTimes; ++j) to[i * kTimes + j] = from[i];
+  }
+}
+
+/// The same for any times, by words. Up to kRepeatSlack bytes are written beyond the last.
+constexpr int64_t kWord = sizeof(uint64_t), kRepeatSlack = kWord - 1;
+void repeat_bytes(const uint8_t* from, int64_t n, int64_t times, uint8_t* to) {
+  if (times == 2) return repeat_bytes<2>(from, n, to);
+  if (times == 4) return repeat_bytes<4>(from, n, to);
+  for (int64_t offset = 0; offset < times; offset += kWord) {
+    uint8_t* word = to + std::min(offset, std::max<int64_t>(times - kWord, 0));
+    for (int64_t i = 0; i < n; ++i, word += times) {
+      const uint64_t bytes = from[i] * 0x0101010101010101u;
+      std::memcpy(word, &bytes, kWord);
+    }
+  }
+}
+
+/// Rows of the input with a channel for each output channel. Where several of these read one channel, rows are copied, and
+/// their channels repeated.
+class InputRows {
+ public:
+  /// @param most  rows that can be asked for at once
+  InputRows(const ConvolutionCall& call, int64_t most, Scratch& scratch)
+      : width_(call.input.size[2]),
+        in_channels_(call.geometry.in_channels),
+        times_(call.geometry.out_channels / in_channels_),
+        stride_(width_ * call.geometry.out_channels + kRepeatSlack),
+        most_(most),
+        copied_(scratch.copied_rows),
+        padding_(scratch.padding) {
+    scratch.padding.assign(width_ * call.geometry.out_channels, static_cast<uint8_t>(call.input.zero_point));
+    copied_.clear();
+    if (times_ > 1) copies_ = scratch.copies.reserve(most * stride_);
+  }
+
+  /// All zero points.
+  const uint8_t* padding() const { return padding_.data(); }
+
+  /// So many rows will be asked for: the last ones may be overwritten.
+  void make_room(int64_t rows) {
+    if (static_cast<int64_t>(copied_.size()) + rows > most_) copied_.clear();
+  }
+
+  /// @param row  of the input, or null for one in the padding
+  const uint8_t* of(const uint8_t* row) {
+    if (!row) return padding();
+    if (times_ == 1) return row;
+    const auto found = std::find(copied_.begin(), copied_.end(), row);
+    uint8_t* const copy = copies_ + (found - copied_.begin()) * stride_;
+    if (found == copied_.end()) {
+      copied_.push_back(row);
+      repeat_bytes(row, width_ * in_channels_, times_, copy);
+    }
+    return copy;
+  }
+
+ private:
+  int64_t width_, in_channels_, times_, stride_, most_;
+  std::vector<const uint8_t*>& copied_;  ///< the rows that the copies are of
+  const std::vector<uint8_t>& padding_;
+  uint8_t* copies_ = nullptr;
 };
 
 /// Where the taps of output pixels lie.
 class TapPointers {
  public:
   TapPointers(const ConvolutionCall& call, const Phase& phase, Scratch& scratch)
-      : call_(call), phase_(phase), padding_(scratch.padding_row(call)), taps_(scratch.pointers) {
+      : call_(call), phase_(phase), rows_(call, kPixelsInPlace * phase.rows(), scratch), taps_(scratch.pointers) {
     taps_.resize(pairs() * 2);
   }
 
@@ -55,14 +119,15 @@ class TapPointers {
 
   const uint8_t* const* of(const Pixel& pixel) {
     const auto& [depth, height, width] = phase_.axes;
+    rows_.make_room(phase_.rows());
     size_t tap = 0;
     for (int64_t d = 0; d < depth.taps; ++d) {
       for (int64_t h = 0; h < height.taps; ++h) {
-        const uint8_t* row = call_.input_row(phase_, pixel, d, h);
+        const uint8_t* const row = rows_.of(call_.input_row(phase_, pixel, d, h));
         for (int64_t w = 0; w < width.taps; ++w) {
           const int64_t column = width.input(pixel.at[2], w);
-          const bool inside = row && 0 <= column && column < call_.input.size[2];
-          taps_[tap++] = inside ? row + column * call_.geometry.in_channels : padding_;
+          const bool inside = 0 <= column && column < call_.input.size[2];
+          taps_[tap++] = inside ? row + column * call_.geometry.out_channels : rows_.padding();
         }
       }
     }
@@ -71,9 +136,11 @@ class TapPointers {
   }
 
  private:
+  static constexpr int64_t kPixelsInPlace = 4;  // so that most rows are copied once for all the rows of outputs that read them
+
   const ConvolutionCall& call_;
   const Phase& phase_;
-  const uint8_t* padding_;
+  InputRows rows_;
   std::vector<const uint8_t*>& taps_;
 };
 
@@ -102,7 +169,7 @@ struct RowBlocks {
 void run_taps(const ConvolutionCall& call, const Phase& phase, const Raster& raster, const DepthwiseWeight& weight,
               ParallelFor parallel_for) {
   constexpr int64_t kPixelsPerItem = 64;
-  const int64_t channels = call.geometry.in_channels;
+  const int64_t channels = call.geometry.out_channels;
   const PhaseAxis& width = phase.axes[2];
   const Range inside = width.inside(call.input.size[2]);
   const RowBlocks items(raster, phase, channels, /*rows=*/1, kPixelsPerItem);
@@ -129,7 +196,7 @@ void run_taps(const ConvolutionCall& call, const Phase& phase, const Raster& ras
 /// Whether depthwise_rows may compute the convolution: its dot products take bytes, its epilogue has no residual, and it rounds
 /// to 32 bits.
 bool takes_rows(const ConvolutionCall& call, const Phase& phase) {
-  const int64_t channels = call.geometry.in_channels;
+  const int64_t channels = call.geometry.out_channels;
   if (!call.table.depthwise_rows || call.columns.affine || call.to.residual) return false;
   if (channels < kDepthwiseRowsChannels || phase.taps() == 0) return false;
   const float inverse_scale = call.to.quantize.inverse_scale;
@@ -151,7 +218,7 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
   constexpr int64_t kColumnsPerItem = 128;
   const auto& [depth, height, width] = phase.axes;
   const bool two_rows = depth.taps == 1 && height.tap_spacing == 1;
-  const RowBlocks items(raster, phase, call.geometry.in_channels, two_rows ? 2 : 1,
+  const RowBlocks items(raster, phase, call.geometry.out_channels, two_rows ? 2 : 1,
                         std::max<int64_t>(kColumnsPerItem / width.input_step, 1));
   const int64_t row_step = two_rows ? height.input_step : 0;
   const int64_t rows_of_plane = height.taps + row_step, input_rows = depth.taps * rows_of_plane;
@@ -159,19 +226,19 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
   parallel_for(0, items.items(), items.grain_size, [&](int64_t begin, int64_t end) {
     thread_local Scratch scratch;
     const ColumnTerms columns = scratch.columns(call, phase.depthwise);
-    const uint8_t* const padding = scratch.padding_row(call);
+    InputRows in_rows(call, kBlocksAtOnce * input_rows, scratch);
     std::vector<const uint8_t*>& in = scratch.pointers;
-    in.assign(kBlocksAtOnce * row_slots, padding);
+    in.assign(kBlocksAtOnce * row_slots, in_rows.padding());
     uint8_t* out[kBlocksAtOnce][2];
     for (int64_t item = begin; item < end;) {
       const int64_t part = item / items.blocks, first_block = item % items.blocks, first = items.begin(part);
       const int64_t blocks = std::min({kBlocksAtOnce, end - item, items.blocks - first_block});
+      in_rows.make_room(blocks * input_rows);
       for (int64_t block = 0; block < blocks; ++block) {
         const int64_t row = items.first_row(first_block + block);
         Pixel pixel = raster.pixel(row * items.width);
         for (int64_t i = 0; i < input_rows; ++i) {
-          const uint8_t* const from = call.input_row(phase, pixel, i / rows_of_plane, i % rows_of_plane);
-          in[block * row_slots + i] = from ? from : padding;
+          in[block * row_slots + i] = in_rows.of(call.input_row(phase, pixel, i / rows_of_plane, i % rows_of_plane));
         }
         pixel.at[2] = first;
         const int64_t rows = items.row_count(first_block + block);
@@ -192,7 +259,7 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
                              .tap_spacing = width.tap_spacing,
                              .outputs = items.begin(part + 1) - first,
                              .out_stride = raster.step() * call.to.out_stride,
-                             .channels = call.geometry.in_channels,
+                             .channels = call.geometry.out_channels,
                              .weight = phase.depthwise.bytes.data(),
                              .column_terms = columns,
                              .zero_point = call.input.zero_point,

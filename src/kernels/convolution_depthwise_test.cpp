@@ -20,6 +20,13 @@ ConvolutionGeometry depthwise(int64_t channels, int64_t kernel, int64_t stride, 
           .padding = {0, padding, padding}};
 }
 
+/// Several output channels read each channel of the input.
+ConvolutionGeometry multiplied(int64_t channels, int64_t times, int64_t kernel, int64_t stride) {
+  ConvolutionGeometry g = depthwise(channels, kernel, stride, kernel / 2);
+  g.out_channels = channels * times;
+  return g;
+}
+
 TEST(DepthwiseConvolution, IsExactForEveryNumberOfChannels) {
   for (const int64_t channels : {1, 7, 16, 24, 31, 32, 33, 48, 63, 64, 65, 96, 144, 160}) {
     for (const int64_t kernel : {3, 5}) {
@@ -102,6 +109,35 @@ TEST(DepthwiseConvolution, IsExactForEveryKindOfQParams) {
   }
 }
 
+TEST(DepthwiseConvolution, IsExactForEveryNumberOfOutputsThatReadAChannel) {
+  for (const int64_t times : {2, 3, 4, 5, 7, 8, 9, 16, 21}) {
+    for (const int64_t channels : {1, 2, 7, 24}) {
+      for (const int64_t stride : {1, 2}) {
+        const ConvolutionGeometry g = multiplied(channels, times, 3, stride);
+        expect_exact_everywhere({.geometry = g, .size = {1, 9, 6}});
+        expect_exact_everywhere({.geometry = g, .size = {1, 6, 5}, .affine = true, .residual = stride == 2});
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, IsExactForSeveralOutputsOfAChannelInEveryGeometry) {
+  for (const Spatial& kernel : {Spatial{1, 1, 1}, Spatial{1, 5, 5}, Spatial{1, 4, 7}, Spatial{1, 1, 9}, Spatial{3, 2, 3}}) {
+    for (const int64_t stride : {1, 2, 3}) {
+      for (const bool transposed : {false, true}) {
+        for (const bool affine : {false, true}) {
+          ConvolutionGeometry g = multiplied(17, 2, 1, stride);
+          g.kernel = kernel;
+          g.transposed = transposed;
+          g.dilation = {1, stride == 2 ? 2 : 1, stride == 1 ? 2 : 1};
+          for (size_t i = 0; i < kernel.size(); ++i) g.padding[i] = kernel[i] / 2;
+          expect_exact_everywhere({.geometry = g, .batch = 2, .size = {kernel[0] + 1, 9, 11}, .affine = affine});
+        }
+      }
+    }
+  }
+}
+
 template <class Quantized>
 void expect_clamped(const Problem& problem, const AffineQParams& out_qparams) {
   std::vector<Quantized> expected;
@@ -159,9 +195,12 @@ TEST(DepthwiseConvolution, DoesNotDependOnThreads) {
     for (const int64_t kernel : {3, 5}) {
       // Planes of an odd number of rows, and rows in parts.
       for (const Spatial& size : {Spatial{1, 41, 23}, Spatial{1, 3, 140}}) {
-        const Problem problem({.geometry = depthwise(96, kernel, stride, 1), .batch = 3, .size = size});
-        const PackedConvolution packed(problem.weight.data(), problem.g);
-        for_each_isa([&] { problem.expect_exact<uint8_t>(packed, test::three_threads_for); });
+        for (const int64_t times : {1, 3}) {
+          const ConvolutionGeometry g = multiplied(96 / times, times, kernel, stride);
+          const Problem problem({.geometry = g, .batch = 3, .size = size});
+          const PackedConvolution packed(problem.weight.data(), problem.g);
+          for_each_isa([&] { problem.expect_exact<uint8_t>(packed, test::three_threads_for); });
+        }
       }
     }
   }

@@ -46,9 +46,8 @@ struct DepthwiseWeight {
   }
 };
 
-inline bool is_depthwise(const ConvolutionGeometry& geometry) {
-  return geometry.groups == geometry.in_channels && geometry.groups == geometry.out_channels;
-}
+/// Whether each output channel reads one channel of the input.
+inline bool is_depthwise(const ConvolutionGeometry& geometry) { return geometry.groups == geometry.in_channels; }
 
 /// Outputs that use the same taps. An ordinary convolution is one phase. In a transposed one outputs that are a stride apart
 /// meet the inputs with the same elements of the kernel, and other outputs with others: it has as many phases as a stride

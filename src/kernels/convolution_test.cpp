@@ -289,6 +289,7 @@ TEST(ConvolutionGeometry, GivesTheSizeOfTheOutput) {
 TEST(PackedConvolution, UnpacksToWhatWasPacked) {
   std::vector<ConvolutionGeometry> geometries = all_kinds();
   geometries.push_back({.in_channels = 6, .out_channels = 4, .groups = 2, .kernel = {2, 3, 5}, .dilation = {1, 2, 3}});
+  geometries.push_back({.in_channels = 6, .out_channels = 18, .groups = 6, .kernel = {1, 3, 3}});
   geometries.push_back({.in_channels = 6,
                         .out_channels = 4,
                         .groups = 2,

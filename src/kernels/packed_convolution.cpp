@@ -102,13 +102,13 @@ void unpack_groups(const ConvolutionGeometry& g, const Phase& phase, int8_t* wei
 }
 
 DepthwiseWeight pack_depthwise(const int8_t* weight, const ConvolutionGeometry& g, const Phase& phase) {
-  DepthwiseWeight packed{std::vector<int16_t>((phase.taps() + 1) / 2 * g.groups * 2),
-                         std::vector<int8_t>(phase.taps() * g.groups), std::vector<int32_t>(g.groups)};
-  for (int64_t channel = 0; channel < g.groups; ++channel) {
+  DepthwiseWeight packed{std::vector<int16_t>((phase.taps() + 1) / 2 * g.out_channels * 2),
+                         std::vector<int8_t>(phase.taps() * g.out_channels), std::vector<int32_t>(g.out_channels)};
+  for (int64_t channel = 0; channel < g.out_channels; ++channel) {
     for_each_tap(phase, g.kernel, [&](int64_t tap, int64_t element) {
       const int8_t value = weight[channel * g.taps() + element];
       packed.values[packed.at(tap, channel)] = value;
-      packed.bytes[tap * g.groups + channel] = value;
+      packed.bytes[tap * g.out_channels + channel] = value;
       packed.sums[channel] += value;
     });
   }
@@ -117,7 +117,7 @@ DepthwiseWeight pack_depthwise(const int8_t* weight, const ConvolutionGeometry& 
 
 void unpack_depthwise(const ConvolutionGeometry& g, const Phase& phase, int8_t* weight) {
   const DepthwiseWeight& packed = phase.depthwise;
-  for (int64_t channel = 0; channel < g.groups; ++channel) {
+  for (int64_t channel = 0; channel < g.out_channels; ++channel) {
     for_each_tap(phase, g.kernel, [&](int64_t tap, int64_t element) {
       weight[channel * g.taps() + element] = static_cast<int8_t>(packed.values[packed.at(tap, channel)]);
     });
