@@ -197,8 +197,9 @@ void run_taps(const ConvolutionCall& call, const Phase& phase, const Raster& ras
 /// to 32 bits.
 bool takes_rows(const ConvolutionCall& call, const Phase& phase) {
   const int64_t channels = call.geometry.out_channels;
-  if (!call.table.depthwise_rows || call.columns.affine || call.to.residual) return false;
-  if (channels < kDepthwiseRowsChannels || phase.taps() == 0) return false;
+  const DepthwiseRowsKernel* const kernel = call.table.depthwise_rows;
+  if (!kernel || call.columns.affine || call.to.residual || phase.taps() == 0) return false;
+  if (channels < (phase.axes[2].input_step == 1 ? kernel->fewest_channels : kernel->fewest_channels_of_other_steps)) return false;
   const float inverse_scale = call.to.quantize.inverse_scale;
   const float largest_sum = static_cast<float>(phase.taps() * 255 * 128);
   int64_t too_large = 0;
@@ -267,7 +268,7 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
                              .quantize = call.to.quantize,
                              .scratch = nullptr};
       args.scratch = scratch.bytes.reserve(depthwise_rows_scratch(args));
-      call.table.depthwise_rows(args);
+      call.table.depthwise_rows->run(args);
       item += blocks;
     }
   });

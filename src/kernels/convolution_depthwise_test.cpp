@@ -28,7 +28,7 @@ ConvolutionGeometry multiplied(int64_t channels, int64_t times, int64_t kernel, 
 }
 
 TEST(DepthwiseConvolution, IsExactForEveryNumberOfChannels) {
-  for (const int64_t channels : {1, 7, 16, 24, 31, 32, 33, 48, 63, 64, 65, 96, 144, 160}) {
+  for (const int64_t channels : {1, 2, 7, 8, 15, 16, 17, 24, 31, 32, 33, 48, 63, 64, 65, 96, 144, 160}) {
     for (const int64_t kernel : {3, 5}) {
       for (const int64_t stride : {1, 2}) {
         expect_exact_everywhere({.geometry = depthwise(channels, kernel, stride, kernel / 2), .size = {1, 5, 8}});
@@ -41,7 +41,7 @@ TEST(DepthwiseConvolution, IsExactForEveryKernelAndStride) {
   for (int64_t kernel = 1; kernel <= 7; ++kernel) {
     for (const int64_t stride : {1, 2, 3}) {
       for (const int64_t dilation : {1, 2}) {
-        for (const int64_t channels : {32, 80}) {
+        for (const int64_t channels : {12, 16, 32, 80}) {
           ConvolutionGeometry g = depthwise(channels, kernel, stride, kernel / 2);
           g.dilation = {1, dilation, dilation};
           const Spatial size{1, 11, 13};
@@ -57,7 +57,9 @@ TEST(DepthwiseConvolution, IsExactForEveryWidth) {
   for (int64_t width = 1; width <= 20; ++width) {
     for (const int64_t kernel : {3, 5, 7}) {
       for (const int64_t stride : {1, 2}) {
-        expect_exact_everywhere({.geometry = depthwise(96, kernel, stride, kernel / 2), .size = {1, 3, width}});
+        for (const int64_t channels : {20, 96}) {
+          expect_exact_everywhere({.geometry = depthwise(channels, kernel, stride, kernel / 2), .size = {1, 3, width}});
+        }
       }
     }
   }

@@ -46,8 +46,12 @@ struct DepthwiseWeight {
   }
 };
 
-/// Whether each output channel reads one channel of the input.
-inline bool is_depthwise(const ConvolutionGeometry& geometry) { return geometry.groups == geometry.in_channels; }
+/// Whether each output channel reads one channel of the input. (Where there is but one and it has many taps, they make a GEMM's sums
+/// as well as channels do.)
+inline bool is_depthwise(const ConvolutionGeometry& geometry) {
+  constexpr int64_t kMostTapsOfOneChannel = 25;
+  return geometry.groups == geometry.in_channels && (geometry.groups > 1 || geometry.taps() <= kMostTapsOfOneChannel);
+}
 
 /// Outputs that use the same taps. An ordinary convolution is one phase. In a transposed one outputs that are a stride apart
 /// meet the inputs with the same elements of the kernel, and other outputs with others: it has as many phases as a stride

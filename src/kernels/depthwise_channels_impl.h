@@ -1,6 +1,9 @@
 #pragma once
 
+#include <type_traits>
+
 #include "kernels/depthwise_rows.h"
+#include "kernels/simd_lanes.h"
 
 // `Vector` gives the instructions for the channels of one vector of bytes:
 //   kLanes                   channels
@@ -8,7 +11,8 @@
 //   kSums                    sums of each channel that are added up at once, where the input is laid out in memory
 //   kStreamRows              rows of outputs that DepthwiseStream computes at once; 0: it is not to be used
 //   Bytes, Words, Int, Float vectors of integers of 8, 16 and 32 bits and of floats
-//   load_bytes(p), store_bytes(p, v), load(p), store(p, v)        Ints are aligned
+//   Lanes, lanes(channels)   those of bytes in memory that there are channels for, if there may be fewer than kLanes
+//   load_bytes(p, lanes), store_bytes(p, v, lanes), load(p), store(p, v)        Ints are aligned
 //   interleave<T>(rows, parts)    [channel][row], of bytes of type T; a part has of each 4 * kParts channels the next four
 //   strided(p)                    of each 4 * kParts integers the first four
 //   next_row(part)           the inputs of the rows from the second of a group on, where there is one more than weights
@@ -54,7 +58,11 @@ class DepthwiseChannels {
 
   /// @param weight_rows  1, or 2 to have the weights of a second row of outputs for the same rows of the input
   DepthwiseChannels(const DepthwiseRowsArgs& args, int64_t channel, int64_t weight_rows)
-      : args_(args), channel_(channel), weight_rows_(weight_rows), terms_(args, channel) {
+      : args_(args),
+        channel_(channel),
+        lanes_(Vector::lanes(args.channels - channel)),
+        weight_rows_(weight_rows),
+        terms_(args, channel) {
     lay_out_weight();
   }
 
@@ -62,7 +70,7 @@ class DepthwiseChannels {
   int64_t groups() const { return (args_.weight_rows + kGroup - 1) / kGroup; }
 
   /// Those of a pixel.
-  Bytes load(const uint8_t* pixel) const { return Vector::load_bytes(pixel + channel_); }
+  Bytes load(const uint8_t* pixel) const { return Vector::load_bytes(pixel + channel_, lanes_); }
   Bytes padding() const { return Vector::set_bytes(static_cast<uint8_t>(args_.zero_point)); }
 
   /// [group][tap][weight_rows][kParts]
@@ -96,7 +104,7 @@ class DepthwiseChannels {
         for (int part = 0; part < kParts; ++part) {
           scaled[part] = Vector::fma(Vector::to_float(sums[p][r][part]), multiplier[part], bias[part]);
         }
-        Vector::store_bytes(out[r] + channel_, quantizer(scaled));
+        Vector::store_bytes(out[r] + channel_, quantizer(scaled), lanes_);
         out[r] += out_stride;
       }
     }
@@ -112,9 +120,11 @@ class DepthwiseChannels {
  private:
   struct Terms {
     Terms(const DepthwiseRowsArgs& args, int64_t channel) : quantizer(args.quantize) {
-      alignas(64) int32_t sum[Vector::kLanes];
-      alignas(64) float scale[Vector::kLanes], offset[Vector::kLanes];
-      for (int64_t i = 0; i < Vector::kLanes; ++i) {
+      alignas(64) int32_t sum[Vector::kLanes] = {};
+      alignas(64) float scale[Vector::kLanes] = {}, offset[Vector::kLanes] = {};
+      constexpr bool kAll = std::is_same_v<typename Vector::Lanes, AllLanes>;
+      const int64_t channels = kAll ? Vector::kLanes : args.channels - channel;
+      for (int64_t i = 0; i < channels; ++i) {
         sum[i] = -args.zero_point * args.column_terms.weight_sum[channel + i];
         scale[i] = args.scale * args.column_terms.scale[channel + i] * args.quantize.inverse_scale;
         offset[i] = args.column_terms.bias[channel + i] * args.quantize.inverse_scale;
@@ -158,6 +168,7 @@ class DepthwiseChannels {
 
   const DepthwiseRowsArgs& args_;
   int64_t channel_;
+  typename Vector::Lanes lanes_;
   int64_t weight_rows_;
   Terms terms_;
 };

@@ -9,8 +9,6 @@
 
 namespace octet::kernels {
 
-constexpr int64_t kDepthwiseRowsChannels = 32;
-
 /// Blocks of one or two rows of outputs, all of their columns from one on. Taps are those of the kernel's rows (of all its
 /// planes) and along the width.
 struct DepthwiseRowsArgs {
@@ -29,7 +27,7 @@ struct DepthwiseRowsArgs {
   int64_t tap_spacing;
   int64_t outputs;  ///< in each row
   int64_t out_stride;
-  int64_t channels;  ///< kDepthwiseRowsChannels or more
+  int64_t channels;  ///< at least as many as the kernel takes
   const int8_t* weight;  ///< [weight_rows][taps][channels]
   ColumnTerms column_terms;  ///< no scaled sum may be too large for 32 bits
   int32_t zero_point;
@@ -38,8 +36,14 @@ struct DepthwiseRowsArgs {
   uint8_t* scratch;  ///< depthwise_rows_scratch() bytes, aligned to 64
 };
 
-void depthwise_rows_avx2(const DepthwiseRowsArgs& args);
-void depthwise_rows_avx512_vnni(const DepthwiseRowsArgs& args);
+struct DepthwiseRowsKernel {
+  void (*run)(const DepthwiseRowsArgs& args);
+  int64_t fewest_channels;                ///< that it takes where the column step is 1
+  int64_t fewest_channels_of_other_steps;
+};
+
+extern const DepthwiseRowsKernel avx2_depthwise_rows;
+extern const DepthwiseRowsKernel avx512_vnni_depthwise_rows;
 
 /// How many rows of the input a block has room for: kernels read them by fours at most.
 constexpr int64_t depthwise_row_slots(int64_t weight_rows, int64_t row_step) { return (weight_rows + 3) / 4 * 4 + row_step; }

@@ -10,6 +10,9 @@ struct WidenedPairs {
   static constexpr int kGroup = 2;
   using Int = __m256i;
   using Float = __m256;
+  using Lanes = AllLanes;
+
+  static Lanes lanes(int64_t) { return {}; }
 
   static Int load(const uint8_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
   static void store(uint8_t* p, Int v) { _mm256_store_si256(reinterpret_cast<__m256i*>(p), v); }
@@ -50,8 +53,8 @@ struct FewChannels : WidenedPairs {
   using Bytes = __m128i;
   using Words = __m128i;
 
-  static Bytes load_bytes(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-  static void store_bytes(uint8_t* p, Bytes v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
+  static Bytes load_bytes(const uint8_t* p, Lanes) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+  static void store_bytes(uint8_t* p, Bytes v, Lanes) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), v); }
   static Bytes set_bytes(uint8_t v) { return _mm_set1_epi8(static_cast<char>(v)); }
   static Words set_words(int16_t v) { return _mm_set1_epi16(v); }
   static Bytes min_bytes(Bytes a, Bytes b) { return _mm_min_epi8(a, b); }
@@ -82,8 +85,8 @@ struct ManyChannels : WidenedPairs {
   using Bytes = __m256i;
   using Words = __m256i;
 
-  static Bytes load_bytes(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static void store_bytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static Bytes load_bytes(const uint8_t* p, Lanes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  static void store_bytes(uint8_t* p, Bytes v, Lanes) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
   static Words set_words(int16_t v) { return _mm256_set1_epi16(v); }
   static Bytes min_bytes(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
@@ -109,14 +112,16 @@ struct ManyChannels : WidenedPairs {
   static Int upper(Int bytes, int8_t) { return _mm256_cmpgt_epi8(_mm256_setzero_si256(), bytes); }
 };
 
-}  // namespace
-
-void depthwise_rows_avx2(const DepthwiseRowsArgs& args) {
+void run(const DepthwiseRowsArgs& args) {
   if (args.column_step == 1) {
     depthwise_rows<FewChannels>(args, 0, args.channels);
   } else {
     depthwise_rows<ManyChannels>(args, 0, args.channels);
   }
 }
+
+}  // namespace
+
+constexpr DepthwiseRowsKernel avx2_depthwise_rows{run, FewChannels::kLanes, ManyChannels::kLanes};
 
 }  // namespace octet::kernels

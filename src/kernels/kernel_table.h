@@ -232,7 +232,7 @@ struct EmbeddingKernels {
 
 struct ClippedKernels;
 struct ClippedWeightKernels;
-struct DepthwiseRowsArgs;
+struct DepthwiseRowsKernel;
 struct WinogradKernels;
 
 /// What the nibbles of symmetric weights hold beyond the integer: PackedInt4Weight::kSymmetricOffset.
@@ -298,7 +298,7 @@ struct KernelTable {
   void (*multiply_requantized)(const MultiplyRequantizedArgs& args) = nullptr;  ///< or null
   int64_t requantized_depth = INT64_MAX;                                       ///< the largest padded_k that it takes
   void (*depthwise)(const DepthwiseArgs& args);
-  void (*depthwise_rows)(const DepthwiseRowsArgs& args) = nullptr;  ///< or null; for weights without zero points, and no residual
+  const DepthwiseRowsKernel* depthwise_rows = nullptr;  ///< or null; for weights without zero points, and no residual
   /// NaNs do not count; the return value says whether there are any. An empty range gives +inf, -inf.
   bool (*min_max)(const float* x, int64_t n, float* min, float* max);
   /// Writes the low 8 bits and returns the sum of the integers modulo 2^32.

@@ -88,7 +88,7 @@ const KernelTable& avx2_kernels() {
     kernels.requantized_depth = kRequantizedDepth;
     kernels.clipped = &avx2_clipped_kernels;
     kernels.clipped_weights = &avx2_clipped_weight_kernels;
-    kernels.depthwise_rows = depthwise_rows_avx2;
+    kernels.depthwise_rows = &avx2_depthwise_rows;
     kernels.winograd = &avx2_winograd_kernels;
     return kernels;
   }();

@@ -147,7 +147,7 @@ const KernelTable& avx512_vnni_kernels() {
     kernels.finish_requantized = finish_requantized<Avx512VnniSimd>;
     kernels.multiply_requantized = multiply_requantized;
     kernels.depthwise = depthwise<Avx512VnniSimd>;
-    kernels.depthwise_rows = depthwise_rows_avx512_vnni;
+    kernels.depthwise_rows = &avx512_vnni_depthwise_rows;
     kernels.requantize_u8 = requantize<Avx512VnniSimd, uint8_t>;
     kernels.requantize_s8 = requantize<Avx512VnniSimd, int8_t>;
     kernels.add_u8 = add_pairs<Avx512VnniSimd, uint8_t>;
