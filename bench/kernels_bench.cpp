@@ -120,8 +120,8 @@ struct ConvolutionLayer {
   int64_t in_channels, out_channels, groups, kernel, stride, size;
 };
 
-/// The kinds of layers of ResNet-50, MobileNetV2 and EfficientNet-Lite0, depthwise ones of few channels (MobileNetV3, ShuffleNetV2)
-/// and with several outputs for each, and those of few channels a group (ResNeXt, RegNet).
+/// The kinds of layers of ResNet-50, MobileNetV2 and EfficientNet-Lite0, depthwise ones of few channels (MobileNetV3,
+/// ShuffleNetV2) and with several outputs for each, and those of few channels a group (ResNeXt, RegNet).
 const ConvolutionLayer kConvolutionLayers[] = {
     {"first_7x7", 3, 64, 1, 7, 2, 224},
     {"first_3x3", 3, 32, 1, 3, 2, 224},

@@ -42,20 +42,23 @@ class Gather {
       : call_(call), phase_(phase), width_(phase.axes[2]), width_size_(call.input.size[2]) {
     channels_ = call.geometry.in_channels;
     taken_ = channels_ / call.geometry.groups;
-    if (taken_ == channels_ && width_.tap_spacing == 1) inside_ = width_.inside(width_size_);
+    inside_ = width_.inside(width_size_);
+    const bool in_one_piece = taken_ == channels_ && width_.tap_spacing == 1;
+    pieces_ = in_one_piece ? 1 : width_.taps;
+    piece_ = width_.taps / std::max<int64_t>(pieces_, 1) * taken_;
     const Spatial& size = call.input.size;
     end_ = call.input.q + call.input.batch * size[0] * size[1] * size[2] * channels_;
   }
 
   /// Takes the next pixels of a row of outputs.
   void operator()(const Pixel& pixel, int64_t pixels, int64_t group, Matrix<uint8_t> rows) const {
-    const int64_t bytes = width_.taps * taken_, first = pixel.at[2];
-    if (bytes == 0) return;
+    const int64_t first = pixel.at[2];
+    if (pieces_ == 0) return;
     const int64_t begin = std::clamp<int64_t>(inside_.begin - first, 0, pixels);
     const int64_t end = std::clamp<int64_t>(inside_.end - first, begin, pixels);
-    const bool is_short = bytes <= kSlack / 2 ? gather_short<kSlack / 2>(pixel, begin, end, rows)
-                          : bytes <= kSlack   ? gather_short<kSlack>(pixel, begin, end, rows)
-                                              : false;
+    const bool is_short = piece_ <= kSlack / 2 ? gather_short<kSlack / 2>(pixel, begin, end, group, rows)
+                          : piece_ <= kSlack   ? gather_short<kSlack>(pixel, begin, end, group, rows)
+                                               : false;
     if (is_short) {
       gather(pixel, 0, begin, group, rows);
       gather(pixel, end, pixels, group, rows);
@@ -78,7 +81,9 @@ class Gather {
           if (!from) {
             std::memset(to, call_.input.zero_point, bytes);
           } else if (inside_.begin <= j && j < inside_.end) {
-            copy_bytes(to, from + width_.input(j, 0) * channels_, bytes);
+            for (int64_t piece = 0; piece < pieces_; ++piece) {
+              copy_bytes(to + piece * piece_, from + width_.input(j, piece) * channels_ + group * taken_, piece_);
+            }
           } else {
             gather_taps(from + group * taken_, j, to);
           }
@@ -87,21 +92,24 @@ class Gather {
     }
   }
 
-  /// The same for pixels inside and few bytes in a row of taps, as the first layers of networks have: kCopied bytes are copied for
-  /// each, and what is too much is overwritten by the next row of taps.
+  /// The same for pixels inside and few bytes in a piece, as the first layers of networks and groups have: kCopied bytes are
+  /// copied for each, and what is too much is overwritten by the next piece.
   /// @return whether no row of taps is in the padding, and so many bytes may be read of the input
   template <int64_t kCopied>
-  bool gather_short(const Pixel& pixel, int64_t begin, int64_t end, Matrix<uint8_t> rows) const {
+  bool gather_short(const Pixel& pixel, int64_t begin, int64_t end, int64_t group, Matrix<uint8_t> rows) const {
     if (begin == end) return false;
-    const int64_t bytes = width_.taps * taken_, step = width_.input_step * channels_;
-    const int64_t first = width_.input(pixel.at[2] + begin, 0) * channels_, last = first + (end - 1 - begin) * step;
+    const int64_t step = width_.input_step * channels_, spacing = width_.tap_spacing * channels_, pieces = pieces_;
+    const int64_t first = width_.input(pixel.at[2] + begin, 0) * channels_ + group * taken_;
+    const int64_t last = first + (end - 1 - begin) * step + (pieces - 1) * spacing;
     int64_t column = 0;
     for (int64_t d = 0; d < phase_.axes[0].taps; ++d) {
-      for (int64_t h = 0; h < phase_.axes[1].taps; ++h, column += bytes) {
-        const uint8_t* from = call_.input_row(phase_, pixel, d, h);
-        if (!from || end_ - from < last + kCopied) return false;
-        from += first;
-        for (int64_t i = begin; i < end; ++i, from += step) std::memcpy(rows.row(i) + column, from, kCopied);
+      for (int64_t h = 0; h < phase_.axes[1].taps; ++h) {
+        const uint8_t* const row = call_.input_row(phase_, pixel, d, h);
+        if (!row || end_ - row < last + kCopied) return false;
+        for (int64_t piece = 0; piece < pieces; ++piece, column += piece_) {
+          const uint8_t* from = row + first + piece * spacing;
+          for (int64_t i = begin; i < end; ++i, from += step) std::memcpy(rows.row(i) + column, from, kCopied);
+        }
       }
     }
     return true;
@@ -123,8 +131,9 @@ class Gather {
   const PhaseAxis& width_;
   int64_t width_size_;
   int64_t channels_, taken_;
-  Range inside_{0, 0};  ///< the outputs of a row whose taps are in one piece
-  const uint8_t* end_;  ///< of the input
+  int64_t pieces_, piece_;  ///< how many pieces a row of taps is in, and bytes of each
+  Range inside_{0, 0};      ///< the outputs of a row none of whose taps is in the padding
+  const uint8_t* end_;      ///< of the input
 };
 
 /// Rows of activations for some output pixels of a phase, and where their results go.
@@ -327,12 +336,12 @@ void run(const ConvolutionInput& input, const PackedConvolution& weight, const W
 
 void convolution(const ConvolutionInput& input, const PackedConvolution& weight, const WeightQParams& weight_qparams,
                  const Epilogue& epilogue, const AffineQParams& out_qparams, uint8_t* out, ParallelFor parallel_for) {
-  run(input, weight, weight_qparams, epilogue, out_qparams, out, parallel_for);
+  run(input, with_joined_groups(weight, weight_qparams), weight_qparams, epilogue, out_qparams, out, parallel_for);
 }
 
 void convolution(const ConvolutionInput& input, const PackedConvolution& weight, const WeightQParams& weight_qparams,
                  const Epilogue& epilogue, const AffineQParams& out_qparams, int8_t* out, ParallelFor parallel_for) {
-  run(input, weight, weight_qparams, epilogue, out_qparams, out, parallel_for);
+  run(input, with_joined_groups(weight, weight_qparams), weight_qparams, epilogue, out_qparams, out, parallel_for);
 }
 
 }  // namespace octet::kernels

@@ -20,9 +20,11 @@ struct Candidate {
 constexpr Candidate kWinograd[] = {{ConvolutionAlgorithm::winograd_2x2, 2}, {ConvolutionAlgorithm::winograd_4x4, 4}};
 
 double gemm_cost(const ConvolutionGeometry& g, const Spatial& out_size, int64_t batch, int64_t depth) {
-  constexpr int64_t kOfASum = 40;  // what it takes to gather its row's activations and to requantize it, in products
-  const int64_t columns = ceil_div(g.out_channels / g.groups, kColumns) * kColumns * g.groups;
-  return static_cast<double>(batch * out_size[0] * out_size[1] * out_size[2] * columns * (depth + kOfASum));
+  constexpr int64_t kOfASum = 40;   // what it takes to gather its row's activations and to requantize it, in products
+  constexpr int64_t kOfAByte = 16;  // what more it takes to gather a byte for a group, as few columns meet it
+  const int64_t columns = ceil_div(g.out_channels / g.groups, kColumns) * kColumns;
+  const int64_t group_cost = columns * (depth + kOfASum) + (g.groups > 1 ? kOfAByte * depth : 0);
+  return static_cast<double>(batch * out_size[0] * out_size[1] * out_size[2] * g.groups * group_cost);
 }
 
 }  // namespace
@@ -59,7 +61,7 @@ ConvolutionAlgorithm choose_algorithm(const KernelTable& table, const Convolutio
 }
 
 ConvolutionAlgorithm convolution_algorithm(const ConvolutionInput& input, const PackedConvolution& weight, bool affine) {
-  return choose_algorithm(kernels(), input, weight, affine);
+  return choose_algorithm(kernels(), input, weight.layout().joined.value_or(weight), affine);
 }
 
 ScopedConvolutionAlgorithm::ScopedConvolutionAlgorithm(ConvolutionAlgorithm algorithm)

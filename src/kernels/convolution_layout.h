@@ -4,6 +4,7 @@
 #include <octet/kernels/packed_weight.h>
 
 #include <array>
+#include <optional>
 #include <vector>
 
 namespace octet::kernels {
@@ -33,21 +34,19 @@ struct PhaseAxis {
   Range inside(int64_t input_size) const;
 };
 
-/// The weight of a depthwise phase, in two forms: with taps in pairs, for an instruction that multiplies two pairs of 16-bit integers
-/// and adds the products, and as bytes, which kernels lay out as they do the input.
+/// The weight of a depthwise phase, in two forms: with taps in pairs, for an instruction that multiplies two pairs of 16-bit
+/// integers and adds the products, and as bytes, which kernels lay out as they do the input.
 struct DepthwiseWeight {
   std::vector<int16_t> values;  ///< [pairs of taps][channels][2]; an odd last tap is paired with a zero
   std::vector<int8_t> bytes;    ///< [taps][channels]
   std::vector<int32_t> sums;    ///< [channels]
 
   /// Where a value lies.
-  int64_t at(int64_t tap, int64_t channel) const {
-    return (tap / 2 * static_cast<int64_t>(sums.size()) + channel) * 2 + tap % 2;
-  }
+  int64_t at(int64_t tap, int64_t channel) const { return (tap / 2 * static_cast<int64_t>(sums.size()) + channel) * 2 + tap % 2; }
 };
 
-/// Whether each output channel reads one channel of the input. (Where there is but one and it has many taps, they make a GEMM's sums
-/// as well as channels do.)
+/// Whether each output channel reads one channel of the input. (Where there is but one and it has many taps, they make a GEMM's
+/// sums as well as channels do.)
 inline bool is_depthwise(const ConvolutionGeometry& geometry) {
   constexpr int64_t kMostTapsOfOneChannel = 25;
   return geometry.groups == geometry.in_channels && (geometry.groups > 1 || geometry.taps() <= kMostTapsOfOneChannel);
@@ -69,8 +68,14 @@ struct Phase {
 struct PackedConvolution::Layout {
   ConvolutionGeometry geometry;
   std::vector<Phase> phases;
+  /// Instead of the phases, where several groups' outputs fill a panel: the same convolution with fewer groups, whose weights are
+  /// zeros between channels of different groups.
+  std::optional<PackedConvolution> joined;
   /// The largest magnitude that a sum of products with unsigned activations can have, of all output channels.
   int64_t largest_sum = 0;
 };
+
+/// What is computed: the joined groups, if there are any. Weights between channels of different groups are their zero points.
+PackedConvolution with_joined_groups(const PackedConvolution& weight, const WeightQParams& qparams);
 
 }  // namespace octet::kernels

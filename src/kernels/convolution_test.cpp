@@ -119,6 +119,31 @@ TEST(Convolution, ReadsPixelsInPlaceWhereOneTapAllowsIt) {
   }
 }
 
+TEST(Convolution, IsExactForGroupsWhoseOutputsShareAPanel) {
+  for (const int64_t groups : {2, 3, 4, 8, 19}) {
+    for (const int64_t in : {2, 4, 8, 17}) {
+      for (const int64_t out : {1, 3, 4, 8, 16}) {
+        const ConvolutionGeometry plane{.in_channels = groups * in,
+                                        .out_channels = groups * out,
+                                        .groups = groups,
+                                        .kernel = {1, 3, 3},
+                                        .stride = {1, 1, out == 3 ? 2 : 1},
+                                        .padding = {0, 1, 1},
+                                        .dilation = {1, 1, out == 8 ? 2 : 1},
+                                        .transposed = out == 1};
+        for (const bool affine : {false, true}) {
+          expect_exact_everywhere(
+              {.geometry = plane, .size = {1, 4, 7}, .per_channel = in != 4, .affine = affine, .relu = out == 8});
+        }
+        const ConvolutionGeometry pixel{.in_channels = groups * in, .out_channels = groups * out, .groups = groups};
+        expect_exact_everywhere({.geometry = pixel, .batch = 2, .size = {1, 3, 5}, .affine = in == 4, .residual = true});
+      }
+    }
+  }
+  // Nearly as many products as a sum may have of weights with zero points.
+  expect_exact_everywhere({.geometry = {.in_channels = 60000, .out_channels = 2, .groups = 2}, .affine = true});
+}
+
 TEST(Convolution, IsExactForEveryDepthwiseGeometry) {
   for (const int64_t channels : {1, 3, 5, 8, 17, 33, 52, 64, 128}) {
     for (const Spatial& kernel : {Spatial{1, 3, 3}, Spatial{1, 5, 2}, Spatial{3, 1, 3}, Spatial{2, 2, 5}}) {
@@ -290,6 +315,7 @@ TEST(PackedConvolution, UnpacksToWhatWasPacked) {
   std::vector<ConvolutionGeometry> geometries = all_kinds();
   geometries.push_back({.in_channels = 6, .out_channels = 4, .groups = 2, .kernel = {2, 3, 5}, .dilation = {1, 2, 3}});
   geometries.push_back({.in_channels = 6, .out_channels = 18, .groups = 6, .kernel = {1, 3, 3}});
+  geometries.push_back({.in_channels = 30, .out_channels = 24, .groups = 6, .kernel = {1, 3, 3}});
   geometries.push_back({.in_channels = 6,
                         .out_channels = 4,
                         .groups = 2,
@@ -331,6 +357,9 @@ TEST(PackedConvolution, CountsItsBytes) {
   const std::vector<int8_t> weight(20 * 9 * 8);
   EXPECT_EQ(PackedConvolution(weight.data(), {.in_channels = 8, .out_channels = 20, .kernel = {1, 3, 3}}).bytes(),
             2 * 16 * 72 + 32 * 4);
+  // Four groups share a panel.
+  EXPECT_EQ(PackedConvolution(weight.data(), {.in_channels = 16, .out_channels = 16, .groups = 4, .kernel = {1, 3, 3}}).bytes(),
+            16 * 9 * 16 + 16 * 4);
 }
 
 }  // namespace

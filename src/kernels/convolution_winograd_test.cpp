@@ -76,6 +76,12 @@ TEST(Winograd, IsExactForGroups) {
   }
 }
 
+TEST(Winograd, IsExactForGroupsWhoseOutputsShareAPanel) {
+  for (const int64_t channels : {4, 8}) {
+    expect_exact_by_winograd({.geometry = three_by_three(8 * channels, 8 * channels, 1, 8), .batch = 2, .size = {1, 6, 7}});
+  }
+}
+
 TEST(Winograd, IsExactForExtremeActivationsAndWeights) {
   for (const Fill fill : {Fill::all_255_times_127, Fill::all_255_times_minus_128, Fill::all_0_times_127}) {
     for (const int32_t zero_point : {0, 255}) {
@@ -149,6 +155,12 @@ TEST(ConvolutionAlgorithm, IsTheFastestByItsEstimate) {
     names.insert(name(of(56)));
   });
   EXPECT_TRUE(names.contains("gemm"));
+  // Rows are gathered for few columns where groups are small.
+  const PackedConvolution grouped(weight.data(), three_by_three(128, 128, 1, 32));
+  for_each_isa([&] {
+    const ConvolutionAlgorithm expected = kernels().winograd ? ConvolutionAlgorithm::winograd_4x4 : ConvolutionAlgorithm::gemm;
+    EXPECT_EQ(convolution_algorithm({.batch = 1, .size = {1, 56, 56}}, grouped, false), expected) << name(selected_isa());
+  });
   const ConvolutionGeometry depthwise = three_by_three(64, 64, 1, 64);
   EXPECT_EQ(name(convolution_algorithm({.batch = 1, .size = {1, 9, 9}}, PackedConvolution(weight.data(), depthwise), false)),
             "depthwise");

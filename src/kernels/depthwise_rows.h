@@ -27,8 +27,8 @@ struct DepthwiseRowsArgs {
   int64_t tap_spacing;
   int64_t outputs;  ///< in each row
   int64_t out_stride;
-  int64_t channels;  ///< at least as many as the kernel takes
-  const int8_t* weight;  ///< [weight_rows][taps][channels]
+  int64_t channels;          ///< at least as many as the kernel takes
+  const int8_t* weight;      ///< [weight_rows][taps][channels]
   ColumnTerms column_terms;  ///< no scaled sum may be too large for 32 bits
   int32_t zero_point;
   float scale;
@@ -38,7 +38,7 @@ struct DepthwiseRowsArgs {
 
 struct DepthwiseRowsKernel {
   void (*run)(const DepthwiseRowsArgs& args);
-  int64_t fewest_channels;                ///< that it takes where the column step is 1
+  int64_t fewest_channels;  ///< that it takes where the column step is 1
   int64_t fewest_channels_of_other_steps;
 };
 

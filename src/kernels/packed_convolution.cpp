@@ -137,6 +137,43 @@ int64_t largest_sum(const int8_t* weight, int64_t channels, int64_t depth) {
   return 255 * largest;
 }
 
+/// With as many groups as fill a panel made one. That costs nothing: a panel's columns have products with the channels of all its
+/// groups, but those of one group would have whole panels.
+ConvolutionGeometry joined_geometry(const ConvolutionGeometry& g) {
+  ConvolutionGeometry joined = g;
+  if (is_depthwise(g)) return joined;
+  const int64_t columns = g.out_channels / g.groups, depth = g.taps() * (g.in_channels / g.groups);
+  const int64_t most = std::min(PackedWeight::kPanelColumns / columns, PackedWeight::kMaxAffineDepth / depth);
+  for (int64_t count = 1; count <= most; ++count) {
+    if (g.groups % count == 0) joined.groups = g.groups / count;
+  }
+  return joined;
+}
+
+/// How a weight lies in that of joined groups: calls `visit(part, whole, count)` for each output channel's and tap's weights.
+template <class Visit>
+void for_each_block(const ConvolutionGeometry& g, const ConvolutionGeometry& joined, const Visit& visit) {
+  const int64_t inputs = g.in_channels / g.groups, joined_inputs = joined.in_channels / joined.groups;
+  for (int64_t c = 0; c < g.out_channels; ++c) {
+    const int64_t first_input = c / (g.out_channels / g.groups) * inputs % joined_inputs;
+    for (int64_t row = c * g.taps(); row < (c + 1) * g.taps(); ++row) {
+      visit(row * inputs, row * joined_inputs + first_input, inputs);
+    }
+  }
+}
+
+/// Between groups stand the weight's zero points.
+std::vector<int8_t> join_weight(const int8_t* weight, const ConvolutionGeometry& g, const ConvolutionGeometry& joined,
+                                const WeightQParams& qparams) {
+  const int64_t depth = g.taps() * (joined.in_channels / joined.groups);
+  std::vector<int8_t> whole(g.out_channels * depth);
+  for (int64_t c = 0; qparams.zero_point && c < g.out_channels; ++c) {
+    std::fill_n(&whole[c * depth], depth, static_cast<int8_t>(qparams.zero_point[qparams.per_channel ? c : 0]));
+  }
+  for_each_block(g, joined, [&](int64_t part, int64_t at, int64_t count) { std::copy_n(weight + part, count, &whole[at]); });
+  return whole;
+}
+
 }  // namespace
 
 Spatial ConvolutionGeometry::output_size(const Spatial& input) const {
@@ -170,7 +207,12 @@ Range PhaseAxis::inside(int64_t input_size) const {
 
 PackedConvolution::PackedConvolution(const int8_t* weight, const ConvolutionGeometry& geometry) {
   check_geometry(geometry);
-  const auto layout = std::make_shared<Layout>(Layout{geometry, {}, 0});
+  const auto layout = std::make_shared<Layout>(Layout{.geometry = geometry, .phases = {}, .joined = {}});
+  layout_ = layout;
+  if (const ConvolutionGeometry joined = joined_geometry(geometry); joined.groups < geometry.groups) {
+    layout->joined.emplace(join_weight(weight, geometry, joined, {}).data(), joined);
+    return;
+  }
   layout->largest_sum = largest_sum(weight, geometry.out_channels, geometry.taps() * (geometry.in_channels / geometry.groups));
   for (const PhaseAxis& depth : phase_axes(geometry, 0)) {
     for (const PhaseAxis& height : phase_axes(geometry, 1)) {
@@ -185,7 +227,6 @@ PackedConvolution::PackedConvolution(const int8_t* weight, const ConvolutionGeom
       }
     }
   }
-  layout_ = layout;
 }
 
 const ConvolutionGeometry& PackedConvolution::geometry() const { return layout_->geometry; }
@@ -193,7 +234,7 @@ const ConvolutionGeometry& PackedConvolution::geometry() const { return layout_-
 int64_t PackedConvolution::depth() const { return geometry().taps() * (geometry().in_channels / geometry().groups); }
 
 int64_t PackedConvolution::bytes() const {
-  int64_t bytes = 0;
+  int64_t bytes = layout_->joined ? layout_->joined->bytes() : 0;
   for (const Phase& phase : layout_->phases) {
     const DepthwiseWeight& depthwise = phase.depthwise;
     bytes += static_cast<int64_t>(depthwise.values.size() * sizeof(int16_t) + depthwise.bytes.size() +
@@ -204,8 +245,24 @@ int64_t PackedConvolution::bytes() const {
 }
 
 void PackedConvolution::unpack(int8_t* weight) const {
+  if (const std::optional<PackedConvolution>& joined = layout_->joined) {
+    std::vector<int8_t> whole(geometry().out_channels * joined->depth());
+    joined->unpack(whole.data());
+    for_each_block(geometry(), joined->geometry(),
+                   [&](int64_t part, int64_t at, int64_t count) { std::copy_n(&whole[at], count, weight + part); });
+    return;
+  }
   const auto unpack_phase = is_depthwise(geometry()) ? unpack_depthwise : unpack_groups;
   for (const Phase& phase : layout_->phases) unpack_phase(geometry(), phase, weight);
+}
+
+PackedConvolution with_joined_groups(const PackedConvolution& weight, const WeightQParams& qparams) {
+  const std::optional<PackedConvolution>& joined = weight.layout().joined;
+  if (!joined || !qparams.zero_point) return joined.value_or(weight);
+  const ConvolutionGeometry& g = weight.geometry();
+  std::vector<int8_t> unpacked(g.out_channels * weight.depth());
+  weight.unpack(unpacked.data());
+  return {join_weight(unpacked.data(), g, joined->geometry(), qparams).data(), joined->geometry()};
 }
 
 }  // namespace octet::kernels

@@ -17,7 +17,7 @@ using Spatial = std::array<int64_t, 3>;
 struct ConvolutionGeometry {
   int64_t in_channels = 1;
   int64_t out_channels = 1;
-  int64_t groups = 1;  ///< divides both; equal to both for a depthwise convolution
+  int64_t groups = 1;  ///< divides both; equal to in_channels for a depthwise convolution
   Spatial kernel{1, 1, 1};
   Spatial stride{1, 1, 1};
   Spatial padding{0, 0, 0};  ///< with the real number 0, that is with the zero point
