@@ -18,7 +18,7 @@ void add_dot(Int& sum, Int a, const uint8_t* w) {
 /// What depends on the size of a vector only by the names of instructions. vpdpbusd takes four rows.
 struct Zmm {
   static constexpr int64_t kLanes = 64;
-  static constexpr int kGroup = 4, kParts = 4, kSums = 4, kStreamRows = 2;
+  static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2;
   using Bytes = __m512i;
   using Words = __m512i;
   using Int = __m512i;
@@ -71,7 +71,7 @@ struct Zmm {
 
 struct Ymm {
   static constexpr int64_t kLanes = 32;
-  static constexpr int kGroup = 4, kParts = 4, kSums = 4, kStreamRows = 2;
+  static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2;
   using Bytes = __m256i;
   using Words = __m256i;
   using Int = __m256i;

@@ -33,6 +33,7 @@ class DepthwiseRows {
     for (int r = 0; r < kRows; ++r) to[r] = out[r];
     int64_t i = 0;
     for (; i + kPixels <= args_.outputs; i += kPixels) outputs<kRows, kPixels>(i, to);
+    for (; i + 2 <= args_.outputs; i += 2) outputs<kRows, 2>(i, to);
     for (; i < args_.outputs; ++i) outputs<kRows, 1>(i, to);
   }
 
