@@ -53,6 +53,18 @@ TEST(DepthwiseConvolution, IsExactForEveryKernelAndStride) {
   }
 }
 
+TEST(DepthwiseConvolution, IsExactWhereHeightAndWidthHaveDifferentStrides) {
+  for (const int64_t kernel : {3, 5}) {
+    for (const int64_t height : {1, 2, 3}) {
+      for (const int64_t width : {1, 2, 3}) {
+        ConvolutionGeometry g = depthwise(80, kernel, 1, kernel / 2);
+        g.stride = {1, height, width};
+        expect_exact_everywhere({.geometry = g, .size = {1, 9, 10}});
+      }
+    }
+  }
+}
+
 TEST(DepthwiseConvolution, IsExactForEveryWidth) {
   for (int64_t width = 1; width <= 20; ++width) {
     for (const int64_t kernel : {3, 5, 7}) {

@@ -21,8 +21,7 @@ class DepthwiseStream {
  public:
   DepthwiseStream(const DepthwiseRowsArgs& args, int64_t channel)
       : channels_(args, channel, 1),
-        two_rows_(kStep == 2 || (args.row_step == 1 && args.weight_rows < kGroup)),
-        row_step_(args.row_step),
+        two_rows_(args.row_step == kStep && (kStep == 2 || args.weight_rows < kGroup)),
         columns_(args.columns),
         pixel_step_(args.channels),
         out_stride_(args.out_stride),
@@ -30,7 +29,7 @@ class DepthwiseStream {
         end_(args.first_column + (args.outputs - 1) * kStep + kTaps) {}
 
   static constexpr int kRows = Vector::kStreamRows;
-  /// At a step of 1 the second row's inputs are made of the first row's, so they must be in one group.
+  /// The second row's inputs are made of the first row's: at a step of 1 they must be in one group.
   bool two_rows() const { return two_rows_; }
 
   template <int kRows>
@@ -79,8 +78,7 @@ class DepthwiseStream {
     const uint8_t* weight = channels_.weight();
     for (int64_t group = 0; group < channels_.groups(); ++group, weight += kTaps * Channels::kGroupBytes) {
       Int inputs[kRows][kParts];
-      lay_out(place.rows + group * kGroup, place.column, inputs[0]);
-      if constexpr (kRows == 2 && kStep == 2) lay_out(place.rows + row_step_ + group * kGroup, place.column, inputs[1]);
+      lay_out(place.rows + group * kGroup, place.column, inputs);
 #pragma GCC unroll 8
       for (int part = 0; part < kParts; ++part) {
         if constexpr (kRows == 2 && kStep == 1) inputs[1][part] = Vector::next_row(inputs[0][part]);
@@ -90,16 +88,25 @@ class DepthwiseStream {
     ++place.column;
   }
 
-  [[gnu::always_inline]] void lay_out(const uint8_t* const* rows, int64_t column, Int (&parts)[kParts]) const {
-    Bytes bytes[kGroup];
+  /// Those of the second row at a step of 1 are left to be made of the first row's.
+  template <int kRows>
+  [[gnu::always_inline]] void lay_out(const uint8_t* const* rows, int64_t column, Int (&inputs)[kRows][kParts]) const {
+    constexpr int kLaidOut = kStep == 2 ? kRows : 1, kLoaded = kGroup + 2 * (kLaidOut - 1);
+    Bytes bytes[kLoaded];  // rows that the two have in common once
     if (static_cast<uint64_t>(column) < static_cast<uint64_t>(columns_)) {
-#pragma GCC unroll 4
-      for (int j = 0; j < kGroup; ++j) bytes[j] = channels_.load(rows[j] + column * pixel_step_);
+#pragma GCC unroll 8
+      for (int j = 0; j < kLoaded; ++j) bytes[j] = channels_.load(rows[j] + column * pixel_step_);
     } else {
-#pragma GCC unroll 4
-      for (int j = 0; j < kGroup; ++j) bytes[j] = channels_.padding();
+#pragma GCC unroll 8
+      for (int j = 0; j < kLoaded; ++j) bytes[j] = channels_.padding();
     }
-    Vector::template interleave<uint8_t>(bytes, parts);
+#pragma GCC unroll 2
+    for (int r = 0; r < kLaidOut; ++r) {
+      Bytes group[kGroup];
+#pragma GCC unroll 4
+      for (int j = 0; j < kGroup; ++j) group[j] = bytes[r * 2 + j];
+      Vector::template interleave<uint8_t>(group, inputs[r]);
+    }
   }
 
   template <int kColumn, int kRows, int... kAll>
@@ -125,7 +132,7 @@ class DepthwiseStream {
 
   Channels channels_;
   bool two_rows_;
-  int64_t row_step_, columns_, pixel_step_, out_stride_, first_, end_;
+  int64_t columns_, pixel_step_, out_stride_, first_, end_;
 };
 
 }  // namespace octet::kernels
