@@ -54,6 +54,7 @@ void repeat_bytes(const uint8_t* from, int64_t n, int64_t times, uint8_t* to) {
   if (times == 4) return repeat_bytes<4>(from, n, to);
   for (int64_t offset = 0; offset < times; offset += kWord) {
     uint8_t* word = to + std::min(offset, std::max<int64_t>(times - kWord, 0));
+#pragma GCC unroll 4
     for (int64_t i = 0; i < n; ++i, word += times) {
       const uint64_t bytes = from[i] * 0x0101010101010101u;
       std::memcpy(word, &bytes, kWord);
@@ -67,14 +68,13 @@ class InputRows {
  public:
   /// @param most  rows that can be asked for at once
   InputRows(const ConvolutionCall& call, int64_t most, Scratch& scratch)
-      : width_(call.input.size[2]),
-        in_channels_(call.geometry.in_channels),
+      : in_channels_(call.geometry.in_channels),
         times_(call.geometry.out_channels / in_channels_),
-        stride_(width_ * call.geometry.out_channels + kRepeatSlack),
+        stride_(call.input.size[2] * call.geometry.out_channels + kRepeatSlack),
         most_(most),
         copied_(scratch.copied_rows),
         padding_(scratch.padding) {
-    scratch.padding.assign(width_ * call.geometry.out_channels, static_cast<uint8_t>(call.input.zero_point));
+    scratch.padding.assign(call.input.size[2] * call.geometry.out_channels, static_cast<uint8_t>(call.input.zero_point));
     copied_.clear();
     if (times_ > 1) copies_ = scratch.copies.reserve(most * stride_);
   }
@@ -82,9 +82,11 @@ class InputRows {
   /// All zero points.
   const uint8_t* padding() const { return padding_.data(); }
 
-  /// So many rows will be asked for: the last ones may be overwritten.
-  void make_room(int64_t rows) {
-    if (static_cast<int64_t>(copied_.size()) + rows > most_) copied_.clear();
+  /// So many rows will be asked for, and these columns read of them: the last ones may be overwritten.
+  void make_room(int64_t rows, Range columns) {
+    const bool same = columns.begin == columns_.begin && columns.end == columns_.end;
+    if (!same || static_cast<int64_t>(copied_.size()) + rows > most_) copied_.clear();
+    columns_ = columns;
   }
 
   /// @param row  of the input, or null for one in the padding
@@ -95,13 +97,15 @@ class InputRows {
     uint8_t* const copy = copies_ + (found - copied_.begin()) * stride_;
     if (found == copied_.end()) {
       copied_.push_back(row);
-      repeat_bytes(row, width_ * in_channels_, times_, copy);
+      const int64_t first = columns_.begin * in_channels_;
+      repeat_bytes(row + first, columns_.end * in_channels_ - first, times_, copy + first * times_);
     }
     return copy;
   }
 
  private:
-  int64_t width_, in_channels_, times_, stride_, most_;
+  int64_t in_channels_, times_, stride_, most_;
+  Range columns_{0, 0};                  ///< that are copied
   std::vector<const uint8_t*>& copied_;  ///< the rows that the copies are of
   const std::vector<uint8_t>& padding_;
   uint8_t* copies_ = nullptr;
@@ -119,7 +123,7 @@ class TapPointers {
 
   const uint8_t* const* of(const Pixel& pixel) {
     const auto& [depth, height, width] = phase_.axes;
-    rows_.make_room(phase_.rows());
+    rows_.make_room(phase_.rows(), {0, call_.input.size[2]});
     size_t tap = 0;
     for (int64_t d = 0; d < depth.taps; ++d) {
       for (int64_t h = 0; h < height.taps; ++h) {
@@ -234,7 +238,10 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
     for (int64_t item = begin; item < end;) {
       const int64_t part = item / items.blocks, first_block = item % items.blocks, first = items.begin(part);
       const int64_t blocks = std::min({kBlocksAtOnce, end - item, items.blocks - first_block});
-      in_rows.make_room(blocks * input_rows);
+      const int64_t outputs = items.begin(part + 1) - first;
+      const int64_t begin_column = width.input(first, 0), end_column = width.input(first + outputs - 1, width.taps - 1) + 1;
+      in_rows.make_room(blocks * input_rows, {std::clamp<int64_t>(begin_column, 0, call.input.size[2]),
+                                              std::clamp<int64_t>(end_column, 0, call.input.size[2])});
       for (int64_t block = 0; block < blocks; ++block) {
         const int64_t row = items.first_row(first_block + block);
         Pixel pixel = raster.pixel(row * items.width);
@@ -254,11 +261,11 @@ void run_rows(const ConvolutionCall& call, const Phase& phase, const Raster& ras
                              .row_step = row_step,
                              .weight_rows = phase.rows(),
                              .columns = call.input.size[2],
-                             .first_column = width.input(first, 0),
+                             .first_column = begin_column,
                              .column_step = width.input_step,
                              .taps = width.taps,
                              .tap_spacing = width.tap_spacing,
-                             .outputs = items.begin(part + 1) - first,
+                             .outputs = outputs,
                              .out_stride = raster.step() * call.to.out_stride,
                              .channels = call.geometry.out_channels,
                              .weight = phase.depthwise.bytes.data(),

@@ -75,8 +75,11 @@ TEST(DepthwiseConvolution, IsExactForEveryWidth) {
       }
     }
   }
-  expect_exact_everywhere({.geometry = depthwise(32, 3, 1, 1), .size = {1, 2, 150}});
-  expect_exact_everywhere({.geometry = depthwise(32, 3, 2, 1), .size = {1, 2, 150}});
+  // Rows in parts.
+  for (const int64_t stride : {1, 2}) {
+    expect_exact_everywhere({.geometry = depthwise(32, 3, stride, 1), .size = {1, 2, 150}});
+    expect_exact_everywhere({.geometry = multiplied(16, 2, 3, stride), .size = {1, 2, 150}});
+  }
 }
 
 TEST(DepthwiseConvolution, IsExactForEveryPaddingAndHeight) {
