@@ -114,13 +114,25 @@ void bench_int4_gemm(benchmark::State& state, Isa isa, Shape shape) {
   count_rate(state, "B/s", weight.bytes());
 }
 
-/// A layer of a network for images: square kernel, padding by half of it.
+/// A layer of a network for images or videos: square or cubic kernel, padding by half of it.
 struct ConvolutionLayer {
   const char* name;
   int64_t in_channels, out_channels, groups, kernel, stride, size;
+  int64_t frames = 0;  ///< of a video
+
+  ConvolutionGeometry geometry() const {
+    const int64_t pad = kernel / 2;
+    const bool video = frames > 0;
+    return {.in_channels = in_channels,
+            .out_channels = out_channels,
+            .groups = groups,
+            .kernel = {video ? kernel : 1, kernel, kernel},
+            .stride = {video ? stride : 1, stride, stride},
+            .padding = {video ? pad : 0, pad, pad}};
+  }
 };
 
-/// The kinds of layers of ResNet-50, MobileNetV2 and EfficientNet-Lite0, depthwise ones of few channels (MobileNetV3,
+/// The kinds of layers of ResNet-50, MobileNetV2, EfficientNet-Lite0 and R3D-18, depthwise ones of few channels (MobileNetV3,
 /// ShuffleNetV2) and with several outputs for each, and those of few channels a group (ResNeXt, RegNet).
 const ConvolutionLayer kConvolutionLayers[] = {
     {"first_7x7", 3, 64, 1, 7, 2, 224},
@@ -180,22 +192,21 @@ const ConvolutionLayer kConvolutionLayers[] = {
     {"grouped_3x3", 64, 64, 8, 3, 1, 56},
     {"grouped_3x3", 152, 152, 19, 3, 1, 28},
     {"grouped_3x3", 192, 192, 8, 3, 1, 28},
+    {"3x3x3", 64, 64, 1, 3, 1, 56, 16},
+    {"3x3x3", 64, 128, 1, 3, 2, 56, 16},
+    {"3x3x3", 128, 128, 1, 3, 1, 28, 8},
+    {"3x3x3", 256, 256, 1, 3, 1, 14, 4},
+    {"3x3x3", 512, 512, 1, 3, 1, 7, 2},
 };
 
 void bench_convolution(benchmark::State& state, Isa isa, const ConvolutionLayer& layer) {
   const ScopedIsa forced(isa);
-  const int64_t pad = layer.kernel / 2;
-  const ConvolutionGeometry geometry{.in_channels = layer.in_channels,
-                                     .out_channels = layer.out_channels,
-                                     .groups = layer.groups,
-                                     .kernel = {1, layer.kernel, layer.kernel},
-                                     .stride = {1, layer.stride, layer.stride},
-                                     .padding = {0, pad, pad}};
-  const Spatial size{1, layer.size, layer.size};
+  const ConvolutionGeometry geometry = layer.geometry();
+  const Spatial size{std::max<int64_t>(layer.frames, 1), layer.size, layer.size};
   const Spatial out_size = geometry.output_size(size);
-  const int64_t depth = layer.in_channels / layer.groups * layer.kernel * layer.kernel;
-  const int64_t outputs = out_size[1] * out_size[2] * layer.out_channels;
-  const auto q = normal_bytes<uint8_t>(layer.size * layer.size * layer.in_channels, 0, 50.0f);
+  const int64_t depth = layer.in_channels / layer.groups * geometry.taps();
+  const int64_t outputs = out_size[0] * out_size[1] * out_size[2] * layer.out_channels;
+  const auto q = normal_bytes<uint8_t>(size[0] * size[1] * size[2] * layer.in_channels, 0, 50.0f);
   const PackedConvolution weight(normal_bytes<int8_t>(layer.out_channels * depth, 0, 35.0f).data(), geometry);
   const std::vector<float> weight_scale(layer.out_channels, 0.01f), bias(layer.out_channels, 1.0f);
   std::vector<uint8_t> out(outputs);
