@@ -323,10 +323,10 @@ void run(const ConvolutionInput& input, const PackedConvolution& weight, const W
         run_depthwise_phase(call, phase, parallel_for);
         break;
       case ConvolutionAlgorithm::winograd_2x2:
-        run_winograd_phase(call, phase, 2, parallel_for);
+        run_winograd_phase(call, weight, 2, parallel_for);
         break;
       case ConvolutionAlgorithm::winograd_4x4:
-        run_winograd_phase(call, phase, 4, parallel_for);
+        run_winograd_phase(call, weight, 4, parallel_for);
         break;
     }
   }

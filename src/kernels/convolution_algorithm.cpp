@@ -46,7 +46,7 @@ ConvolutionAlgorithm choose_algorithm(const KernelTable& table, const Convolutio
   for (const auto& [algorithm, outputs] : kWinograd) {
     if (!has_winograd(table, weight, affine, outputs)) continue;
     if (forced == static_cast<int>(algorithm)) return algorithm;
-    const double cost = winograd_cost(table, g, out_size, input.batch, outputs);
+    const double cost = winograd_cost(table, weight, out_size, input.batch, outputs);
     if (cost >= least) continue;
     least = cost;
     cheapest = algorithm;

@@ -73,6 +73,7 @@ struct PackedConvolution::Layout {
   std::optional<PackedConvolution> joined;
   /// The largest magnitude that a sum of products with unsigned activations can have, of all output channels.
   int64_t largest_sum = 0;
+  int64_t largest_plane_sum = 0;  ///< that of the products of one tap along the depth
 };
 
 /// What is computed: the joined groups, if there are any. Weights between channels of different groups are their zero points.

@@ -17,28 +17,80 @@ constexpr int64_t kMostOutputs = 4, kMostPositions = 36;
 /// So many outputs are requantized at once.
 constexpr int64_t kMostTilesInARow = kRowBlock / kMostOutputs;
 /// The transformed inputs of a block of tiles and the transformed weights of a panel should stay in the second cache together.
-constexpr int64_t kInputBytes = 320 * 1024, kWeightQuads = 16;
-constexpr int64_t kMostTiles = 48, kFewestTiles = 8;
+constexpr int64_t kInputBytes = 480 * 1024, kWeightQuads = 16;
+/// Of products: a row for each plane of a tile.
+constexpr int64_t kMostRows = 48, kFewestRows = 8;
 /// Positions that lie a power of two apart would compete for the same lines of the first cache.
 constexpr int64_t kPadding = 32;
 
-/// How an image's outputs are cut into tiles.
+/// How outputs are cut into tiles, each of some planes that follow each other along the depth, and those into blocks. What
+/// several planes of a tile read of the input, with one depth tap or another, is transformed once for all of them. The last tile
+/// along the depth may have planes that nobody needs, as it may have rows and columns.
 struct Tiling {
-  Tiling(const ConvolutionGeometry& geometry, const Spatial& out_size, int64_t batch, int64_t side)
+  Tiling(const ConvolutionGeometry& geometry, const Spatial& out_size, int64_t batch, int64_t side, int64_t planes_of_tile)
       : outputs(side),
+        planes(planes_of_tile),
+        depth(ceil_div(out_size[0], planes)),
         rows(ceil_div(out_size[1], side)),
         columns(ceil_div(out_size[2], side)),
-        tiles(batch * out_size[0] * rows * columns),
-        blocks(ceil_div(tiles, most_in_a_block(geometry, side))) {}
+        tiles(batch * depth * rows * columns),
+        tap_spacing(geometry.stride[0] == 1 ? std::min(geometry.dilation[0], planes) : planes),
+        input_planes((geometry.kernel[0] - 1) * tap_spacing + planes),
+        blocks(ceil_div(tiles, most_in_a_block(geometry))) {}
 
-  static int64_t most_in_a_block(const ConvolutionGeometry& geometry, int64_t side) {
-    const int64_t bytes = (side + 2) * (side + 2) * geometry.in_channels / geometry.groups * 2;
-    return std::clamp(kInputBytes / bytes, kFewestTiles, kMostTiles);
+  int64_t most_in_a_block(const ConvolutionGeometry& geometry) const {
+    const int64_t bytes = input_planes * positions() * geometry.in_channels / geometry.groups * 2;
+    return std::clamp(kInputBytes / bytes, ceil_div(kFewestRows, planes), kMostRows / planes);
   }
+  int64_t positions() const { return (outputs + 2) * (outputs + 2); }
   int64_t begin(int64_t block) const { return part_begin(tiles, blocks, block); }
 
-  int64_t outputs, rows, columns, tiles, blocks;
+  int64_t outputs, planes;       ///< of a tile: planes x outputs x outputs
+  int64_t depth, rows, columns;  ///< of tiles
+  int64_t tiles;
+  /// A tile's input is a row of planes: those that the first depth tap reads, and then, or among them already, those of the next
+  /// tap, and so on. So many lie between the first ones of two taps.
+  int64_t tap_spacing;
+  int64_t input_planes;
+  int64_t blocks;
 };
+
+/// Whether sums of at most that magnitude can be told from what comes out of the algorithm.
+bool fits(int64_t largest_sum, int64_t outputs) {
+  return largest_sum << (outputs == 2 ? 2 : 6) <= std::numeric_limits<int32_t>::max();
+}
+
+/// How many sums of products an output has: one, or one for each tap along the depth.
+int64_t sums_of(const PackedConvolution& weight, int64_t outputs) {
+  return fits(weight.layout().largest_sum, outputs) ? 1 : weight.geometry().kernel[0];
+}
+
+double cost_of(const Tiling& tiling, const PackedConvolution& weight, const WinogradCosts& costs) {
+  const ConvolutionGeometry& geometry = weight.geometry();
+  const double in = static_cast<double>(geometry.in_channels / geometry.groups);
+  const double out = static_cast<double>(ceil_div(geometry.out_channels / geometry.groups, kColumns) * kColumns);
+  const double products = static_cast<double>(geometry.kernel[0]) * in * out;
+  const double inputs = static_cast<double>(tiling.tiles * tiling.input_planes);
+  const double outputs = static_cast<double>(tiling.tiles * tiling.planes), blocks = static_cast<double>(tiling.blocks);
+  const double sums = static_cast<double>(sums_of(weight, tiling.outputs));
+  return static_cast<double>(geometry.groups * tiling.positions()) *
+         (outputs * (products * costs.product + sums * out * costs.output) + inputs * in * costs.input +
+          blocks * products * costs.weight);
+}
+
+Tiling cheapest_tiling(const KernelTable& table, const PackedConvolution& weight, const Spatial& out_size, int64_t batch,
+                       int64_t outputs) {
+  Tiling cheapest(weight.geometry(), out_size, batch, outputs, 1);
+  double least = cost_of(cheapest, weight, table.winograd->costs);
+  for (int64_t planes = 2; planes <= std::min(out_size[0], kMostRows); ++planes) {
+    const Tiling tiling(weight.geometry(), out_size, batch, outputs, planes);
+    const double cost = cost_of(tiling, weight, table.winograd->costs);
+    if (cost >= least) continue;
+    least = cost;
+    cheapest = tiling;
+  }
+  return cheapest;
+}
 
 /// Storage of a thread, which its next call uses again.
 struct Scratch {
@@ -48,30 +100,33 @@ struct Scratch {
 
 class TileBlock {
  public:
-  TileBlock(const ConvolutionCall& call, const Phase& phase, const Tiling& tiling, const uint8_t* padding,
+  TileBlock(const ConvolutionCall& call, const PackedConvolution& weight, const Tiling& tiling, const uint8_t* padding,
             const RequantizedColumns& terms, Scratch& scratch)
       : call_(call),
-        phase_(phase),
+        phase_(weight.layout().phases[0]),
         tiling_(tiling),
         padding_(padding),
         terms_(terms),
         scratch_(scratch),
+        sums_(sums_of(weight, tiling.outputs)),
         side_(tiling.outputs + 2),
         channels_(call.geometry.in_channels / call.geometry.groups),
-        transforms_(tiling.outputs == 2 ? call.table.winograd->of_2x2 : call.table.winograd->of_4x4) {
-  }
+        transforms_(tiling.outputs == 2 ? call.table.winograd->of_2x2 : call.table.winograd->of_4x4) {}
 
   /// Transforms the inputs of the tiles [begin, end), for a group of channels.
   void take(int64_t begin, int64_t end, int64_t group) {
     first_ = begin;
     tiles_ = end - begin;
-    tile_stride_ = channels_ + kPadding;
-    position_stride_ = tiles_ * tile_stride_ + kPadding;
-    int16_t* const input = scratch_.input.reserve(positions() * position_stride_);
+    row_stride_ = channels_ + kPadding;
+    position_stride_ = tiling_.input_planes * tiles_ * row_stride_ + kPadding;
+    int16_t* input = scratch_.input.reserve(tiling_.positions() * position_stride_);
     const uint8_t* pixels[kMostPositions];
-    for (int64_t tile = 0; tile < tiles_; ++tile) {
-      find_pixels(first_ + tile, group * channels_, pixels);
-      transforms_.input({pixels, channels_, input + tile * tile_stride_, position_stride_});
+    for (int64_t plane = 0; plane < tiling_.input_planes; ++plane) {
+      const int64_t tap = plane / tiling_.tap_spacing, output_plane = plane % tiling_.tap_spacing;
+      for (int64_t tile = 0; tile < tiles_; ++tile, input += row_stride_) {
+        find_pixels(first_ + tile, output_plane, tap, group * channels_, pixels);
+        transforms_.input({pixels, channels_, input, position_stride_});
+      }
     }
   }
 
@@ -94,47 +149,66 @@ class TileBlock {
   }
 
  private:
-  int64_t positions() const { return side_ * side_; }
+  /// Where a tile lies: its image, and its first output.
+  Pixel position_of(int64_t tile) const {
+    const int64_t row = tile / tiling_.columns, layer = row / tiling_.rows;
+    const int64_t z = layer % tiling_.depth * tiling_.planes, y = row % tiling_.rows * tiling_.outputs;
+    return {layer / tiling_.depth, {z, y, tile % tiling_.columns * tiling_.outputs}};
+  }
 
-  /// Where the inputs of a tile lie.
-  void find_pixels(int64_t tile, int64_t channel, const uint8_t** pixels) const {
-    const Spatial& size = call_.input.size;
-    const int64_t row = tile / tiling_.columns;
-    const int64_t y = phase_.axes[1].input(row % tiling_.rows * tiling_.outputs, 0);
-    const int64_t x = phase_.axes[2].input(tile % tiling_.columns * tiling_.outputs, 0);
-    const uint8_t* const plane = call_.input.q + row / tiling_.rows * size[1] * size[2] * call_.geometry.in_channels + channel;
+  /// Where the inputs of a plane of a tile lie, for a tap along the depth.
+  void find_pixels(int64_t tile, int64_t plane, int64_t tap, int64_t channel, const uint8_t** pixels) const {
+    const auto& [depth, height, width] = call_.input.size;
+    const auto& [image, at] = position_of(tile);
+    const int64_t z = phase_.axes[0].input(at[0] + plane, tap), y = phase_.axes[1].input(at[1], 0);
+    const int64_t x = phase_.axes[2].input(at[2], 0), channels = call_.geometry.in_channels;
+    const bool plane_inside = 0 <= z && z < depth;
+    const uint8_t* const from =
+        plane_inside ? call_.input.q + (image * depth + z) * height * width * channels + channel : nullptr;
     for (int64_t i = 0; i < side_; ++i) {
-      const bool row_inside = 0 <= y + i && y + i < size[1];
-      for (int64_t j = 0; j < side_; ++j) {
-        const bool inside = row_inside && 0 <= x + j && x + j < size[2];
-        *pixels++ = inside ? plane + ((y + i) * size[2] + x + j) * call_.geometry.in_channels : padding_;
+      const bool row_inside = plane_inside && 0 <= y + i && y + i < height;
+      int64_t offset = ((y + i) * width + x) * channels;
+      for (int64_t j = 0; j < side_; ++j, offset += channels) {
+        const bool inside = row_inside && 0 <= x + j && x + j < width;
+        *pixels++ = inside ? from + offset : padding_;
       }
     }
   }
 
   void multiply(const int8_t* panel) {
-    sums_stride_ = tiles_ * kColumns;
-    int32_t* const sums = scratch_.sums.reserve(positions() * sums_stride_);
-    const int64_t all_quads = channels_ / 4;
-    for (int64_t first = 0; first < all_quads; first += kWeightQuads) {
-      const int64_t quads = std::min(kWeightQuads, all_quads - first), stride = quads * 4 * kColumns + kPadding;
-      int16_t* const weight = scratch_.weight.reserve(2 * side_ * stride);
-      for (int part = 0; part < side_ / 2; ++part) {
-        transforms_.weight({panel + first * 4 * kColumns, all_quads * 4 * kColumns, quads, part, weight, stride});
-        for (const int which : {0, 1}) {
-          const int64_t position = winograd_row(static_cast<int>(side_), part, which) * side_;
-          call_.table.winograd->multiply({.positions = side_,
-                                          .rows_of_words = scratch_.input.data() + position * position_stride_ + first * 2,
-                                          .position_stride = position_stride_,
-                                          .row_stride = tile_stride_,
-                                          .odd = channels_ / 2,
-                                          .rows = tiles_,
-                                          .weight = weight + which * side_ * stride,
-                                          .weight_position_stride = stride,
-                                          .quads = quads,
-                                          .add = first > 0,
-                                          .sums = sums + position * sums_stride_});
-        }
+    const int64_t tap_quads = channels_ / 4, tap_bytes = 9 * channels_ * kColumns;
+    const int64_t tap_input = tiling_.tap_spacing * tiles_ * row_stride_;
+    sums_stride_ = tiling_.planes * tiles_ * kColumns;
+    int32_t* const sums = scratch_.sums.reserve(sums_ * tiling_.positions() * sums_stride_);
+    for (int64_t tap = 0; tap < call_.geometry.kernel[0]; ++tap) {
+      const int64_t sum = tap % sums_;
+      for (int64_t first = 0; first < tap_quads; first += kWeightQuads) {
+        const int64_t quads = std::min(kWeightQuads, tap_quads - first);
+        multiply(panel + tap * tap_bytes + first * 4 * kColumns, quads, tap * tap_input + first * 2,
+                 /*add=*/tap > sum || first > 0, sums + sum * tiling_.positions() * sums_stride_);
+      }
+    }
+  }
+
+  /// Some quads of a depth tap. @param input  where they lie in a position's rows
+  void multiply(const int8_t* panel, int64_t quads, int64_t input, bool add, int32_t* sums) {
+    const int64_t stride = quads * 4 * kColumns + kPadding;
+    int16_t* const weight = scratch_.weight.reserve(2 * side_ * stride);
+    for (int part = 0; part < side_ / 2; ++part) {
+      transforms_.weight({panel, channels_ * kColumns, quads, part, weight, stride});
+      for (const int which : {0, 1}) {
+        const int64_t position = winograd_row(static_cast<int>(side_), part, which) * side_;
+        call_.table.winograd->multiply({.positions = side_,
+                                        .rows_of_words = scratch_.input.data() + position * position_stride_ + input,
+                                        .position_stride = position_stride_,
+                                        .row_stride = row_stride_,
+                                        .odd = channels_ / 2,
+                                        .rows = tiling_.planes * tiles_,
+                                        .weight = weight + which * side_ * stride,
+                                        .weight_position_stride = stride,
+                                        .quads = quads,
+                                        .add = add,
+                                        .sums = sums + position * sums_stride_});
       }
     }
   }
@@ -143,17 +217,22 @@ class TileBlock {
   void finish(int64_t tile, int64_t tiles, RequantizeSumsArgs args, int64_t channel) {
     const int64_t outputs = tiling_.outputs, row_stride = tiles * outputs * kColumns;
     int32_t* const out = scratch_.outputs.reserve(outputs * row_stride);
-    for (int64_t i = 0; i < tiles; ++i) {
-      transforms_.output({scratch_.sums.data() + (tile + i) * kColumns, sums_stride_, out + i * outputs * kColumns, row_stride});
-    }
-    const int64_t height = call_.out_size[1], width = call_.out_size[2];
-    const int64_t row_of_tiles = (first_ + tile) / tiling_.columns, plane = row_of_tiles / tiling_.rows;
-    const int64_t y = row_of_tiles % tiling_.rows * outputs, x = (first_ + tile) % tiling_.columns * outputs;
-    args.rows = std::min(tiles * outputs, width - x);
-    for (int64_t i = 0; i < std::min(outputs, height - y); ++i) {
-      args.sums = out + i * row_stride;
-      args.to = from(call_.to, (plane * height + y + i) * width + x, channel);
-      call_.table.winograd->requantize(args);
+    const auto& [depth, height, width] = call_.out_size;
+    const auto& [image, at] = position_of(first_ + tile);
+    args.rows = std::min(tiles * outputs, width - at[2]);
+    for (int64_t plane = 0; plane < std::min(tiling_.planes, depth - at[0]); ++plane) {
+      for (int64_t sum = 0; sum < sums_; ++sum) {
+        const int32_t* sums =
+            scratch_.sums.data() + sum * tiling_.positions() * sums_stride_ + (plane * tiles_ + tile) * kColumns;
+        for (int64_t i = 0; i < tiles; ++i, sums += kColumns) {
+          transforms_.output({sums, sums_stride_, out + i * outputs * kColumns, row_stride, /*add=*/sum > 0});
+        }
+      }
+      for (int64_t i = 0; i < std::min(outputs, height - at[1]); ++i) {
+        args.sums = out + i * row_stride;
+        args.to = from(call_.to, ((image * depth + at[0] + plane) * height + at[1] + i) * width + at[2], channel);
+        call_.table.winograd->requantize(args);
+      }
     }
   }
 
@@ -163,9 +242,11 @@ class TileBlock {
   const uint8_t* padding_;
   const RequantizedColumns& terms_;
   Scratch& scratch_;
+  int64_t sums_;  ///< of products
   int64_t side_, channels_;
   const WinogradTransforms& transforms_;
-  int64_t first_ = 0, tiles_ = 0, tile_stride_ = 0, position_stride_ = 0, sums_stride_ = 0;
+  int64_t first_ = 0, tiles_ = 0;
+  int64_t row_stride_ = 0, position_stride_ = 0, sums_stride_ = 0;
 };
 
 }  // namespace
@@ -173,37 +254,33 @@ class TileBlock {
 bool has_winograd(const KernelTable& table, const PackedConvolution& weight, bool affine, int64_t outputs) {
   const ConvolutionGeometry& g = weight.geometry();
   const int64_t channels = g.in_channels / g.groups;
-  return table.winograd && !affine && !g.transposed && g.kernel == Spatial{1, 3, 3} && g.stride == Spatial{1, 1, 1} &&
-         g.dilation == Spatial{1, 1, 1} && g.padding[0] == 0 && channels % 4 == 0 && channels >= kWinogradChannels &&
-         weight.layout().largest_sum << (outputs == 2 ? 2 : 6) <= std::numeric_limits<int32_t>::max();
+  const auto in_plane = [](const Spatial& spatial, int64_t value) { return spatial[1] == value && spatial[2] == value; };
+  return table.winograd && !affine && !g.transposed && in_plane(g.kernel, 3) && in_plane(g.stride, 1) &&
+         in_plane(g.dilation, 1) && channels % 4 == 0 && channels >= kWinogradChannels &&
+         fits(weight.layout().largest_plane_sum, outputs);
 }
 
-double winograd_cost(const KernelTable& table, const ConvolutionGeometry& geometry, const Spatial& out_size, int64_t batch,
+double winograd_cost(const KernelTable& table, const PackedConvolution& weight, const Spatial& out_size, int64_t batch,
                      int64_t outputs) {
-  const Tiling tiling(geometry, out_size, batch, outputs);
-  const auto [product, weight, input, output] = table.winograd->costs;
-  const double in = static_cast<double>(geometry.in_channels / geometry.groups);
-  const double out = static_cast<double>(ceil_div(geometry.out_channels / geometry.groups, kColumns) * kColumns);
-  const double tiles = static_cast<double>(tiling.tiles), blocks = static_cast<double>(tiling.blocks);
-  return static_cast<double>(geometry.groups * (outputs + 2) * (outputs + 2)) *
-         (tiles * (in * out * product + in * input + out * output) + blocks * in * out * weight);
+  return cost_of(cheapest_tiling(table, weight, out_size, batch, outputs), weight, table.winograd->costs);
 }
 
-void run_winograd_phase(const ConvolutionCall& call, const Phase& phase, int64_t outputs, ParallelFor parallel_for) {
+void run_winograd_phase(const ConvolutionCall& call, const PackedConvolution& weight, int64_t outputs, ParallelFor parallel_for) {
   const ConvolutionGeometry& g = call.geometry;
-  const Tiling tiling(g, call.out_size, call.input.batch, outputs);
+  const Tiling tiling = cheapest_tiling(call.table, weight, call.out_size, call.input.batch, outputs);
+  const Phase& phase = weight.layout().phases[0];
   const int64_t panels = phase.groups[0].panels();
   thread_local std::vector<uint8_t> padding_of_thread;
   padding_of_thread.assign(g.in_channels, static_cast<uint8_t>(call.input.zero_point));
   const uint8_t* const padding = padding_of_thread.data();
   thread_local RequantizedColumns terms_of_thread;
   const RequantizedColumns& terms = requantized_columns(call, phase, terms_of_thread);
-  const int64_t item_work =
-      tiling.tiles / std::max<int64_t>(tiling.blocks, 1) * (outputs + 2) * (outputs + 2) * kColumns * (g.in_channels / g.groups);
+  const int64_t rows = tiling.tiles / std::max<int64_t>(tiling.blocks, 1) * tiling.planes;
+  const int64_t item_work = rows * tiling.positions() * kColumns * g.kernel[0] * (g.in_channels / g.groups);
 
   parallel_for(0, tiling.blocks * g.groups * panels, items_per_task(kMacsPerTask, item_work), [&](int64_t begin, int64_t end) {
     thread_local Scratch scratch;
-    TileBlock block(call, phase, tiling, padding, terms, scratch);
+    TileBlock block(call, weight, tiling, padding, terms, scratch);
     for (int64_t item = begin; item < end; ++item) {
       const int64_t panel = item % panels, group = item / panels % g.groups;
       if (item == begin || panel == 0) {

@@ -11,7 +11,7 @@ namespace octet::kernels {
 bool has_winograd(const KernelTable& table, const PackedConvolution& weight, bool affine, int64_t outputs);
 
 /// What it would cost, in products of the direct kernel.
-double winograd_cost(const KernelTable& table, const ConvolutionGeometry& geometry, const Spatial& out_size, int64_t batch,
+double winograd_cost(const KernelTable& table, const PackedConvolution& weight, const Spatial& out_size, int64_t batch,
                      int64_t outputs);
 
 /// convolution_algorithm() on an ISA.
@@ -19,6 +19,6 @@ ConvolutionAlgorithm choose_algorithm(const KernelTable& table, const Convolutio
                                       bool affine);
 
 /// Runs the only phase of such a convolution.
-void run_winograd_phase(const ConvolutionCall& call, const Phase& phase, int64_t outputs, ParallelFor parallel_for);
+void run_winograd_phase(const ConvolutionCall& call, const PackedConvolution& weight, int64_t outputs, ParallelFor parallel_for);
 
 }  // namespace octet::kernels

@@ -20,6 +20,16 @@ ConvolutionGeometry three_by_three(int64_t in, int64_t out, int64_t padding = 1,
   return {.in_channels = in, .out_channels = out, .groups = groups, .kernel = {1, 3, 3}, .padding = {0, padding, padding}};
 }
 
+/// The same with so many taps along the depth.
+ConvolutionGeometry with_depth(ConvolutionGeometry geometry, int64_t taps, int64_t padding, int64_t stride = 1,
+                               int64_t dilation = 1) {
+  geometry.kernel[0] = taps;
+  geometry.padding[0] = padding;
+  geometry.stride[0] = stride;
+  geometry.dilation[0] = dilation;
+  return geometry;
+}
+
 /// The problem by each of the two, on each ISA that has them.
 void expect_exact_by_winograd(const Options& options, ParallelFor parallel_for = serial_for) {
   const Problem problem(options);
@@ -82,16 +92,58 @@ TEST(Winograd, IsExactForGroupsWhoseOutputsShareAPanel) {
   }
 }
 
+TEST(Winograd, IsExactForEveryKernelDepth) {
+  for (const int64_t taps : {1, 2, 3, 5}) {
+    for (const int64_t padding : {0, 1, 3}) {
+      for (const int64_t stride : {1, 2, 3}) {
+        for (const int64_t dilation : {1, 2, 4}) {
+          const ConvolutionGeometry g = with_depth(three_by_three(16, 18), taps, padding, stride, dilation);
+          const Spatial size{7, 5, 6};
+          if (g.output_size(size)[0] < 1) continue;
+          expect_exact_by_winograd({.geometry = g, .batch = 2, .size = size, .residual = true});
+        }
+      }
+    }
+  }
+}
+
+TEST(Winograd, IsExactForVolumesOfEveryDepth) {
+  // From planes that all have padding before and behind them to more than a block has.
+  for (const int64_t depth : {1, 2, 3, 4, 9, 50, 101}) {
+    expect_exact_by_winograd({.geometry = with_depth(three_by_three(16, 17), 3, 1), .size = {depth, 3, 4}});
+  }
+  // Blocks of a few planes and of some tiles, which end within an image.
+  expect_exact_by_winograd({.geometry = with_depth(three_by_three(128, 17), 3, 1), .batch = 2, .size = {7, 9, 11}});
+}
+
+TEST(Winograd, IsExactForEveryNumberOfChannelsOfVolumes) {
+  for (const int64_t in : {16, 20, 60, 68, 132}) {
+    for (const int64_t groups : {1, 2}) {
+      expect_exact_by_winograd({.geometry = with_depth(three_by_three(groups * in, groups * 20, 1, groups), 3, 1),
+                                .size = {3, 5, 6},
+                                .per_channel = in == 60,
+                                .relu = in == 20});
+    }
+  }
+}
+
 TEST(Winograd, IsExactForExtremeActivationsAndWeights) {
   for (const Fill fill : {Fill::all_255_times_127, Fill::all_255_times_minus_128, Fill::all_0_times_127}) {
     for (const int32_t zero_point : {0, 255}) {
       expect_exact_by_winograd({.geometry = three_by_three(108, 17), .size = {1, 7, 9}, .zero_point = zero_point, .fill = fill});
+      // Of 36 channels three depth taps have one sum, of 108 they have one each.
+      for (const int64_t in : {36, 108}) {
+        expect_exact_by_winograd(
+            {.geometry = with_depth(three_by_three(in, 17), 3, 1), .size = {4, 7, 9}, .zero_point = zero_point, .fill = fill});
+      }
     }
   }
 }
 
 TEST(Winograd, DoesNotDependOnThreads) {
   expect_exact_by_winograd({.geometry = three_by_three(64, 40), .batch = 3, .size = {1, 25, 21}, .residual = true},
+                           test::three_threads_for);
+  expect_exact_by_winograd({.geometry = with_depth(three_by_three(64, 40), 3, 1), .batch = 2, .size = {6, 13, 9}},
                            test::three_threads_for);
 }
 
@@ -114,6 +166,13 @@ TEST(Winograd, IsRefusedWhereItsSumsMayNotFit) {
         EXPECT_EQ(forced(ConvolutionAlgorithm::winograd_2x2, weight, three_by_three(in, 1)), ConvolutionAlgorithm::winograd_2x2);
       }
     }
+    // Of several planes each is a sum of its own: the worst counts.
+    std::vector<int8_t> planes(116 * 27, 1);
+    const ConvolutionGeometry deep = with_depth(three_by_three(116, 1), 3, 1);
+    std::fill_n(planes.begin() + 116 * 9, 112 * 9, int8_t{127});
+    EXPECT_EQ(forced(ConvolutionAlgorithm::winograd_4x4, planes, deep), ConvolutionAlgorithm::winograd_4x4);
+    std::fill_n(planes.begin() + 116 * 9, 116 * 9, int8_t{127});
+    EXPECT_EQ(forced(ConvolutionAlgorithm::winograd_4x4, planes, deep), ConvolutionAlgorithm::gemm);
     // Only the larger of the positive and the negative part of a channel counts, and of all channels the worst.
     std::vector<int8_t> balanced(200 * 9 * 2, 127);
     for (size_t i = 0; i < balanced.size(); i += 2) balanced[i] = -127;
@@ -129,12 +188,12 @@ TEST(Winograd, IsRefusedForOtherConvolutions) {
   others[0].stride = {1, 2, 1};
   others[1].dilation = {1, 1, 2};
   others[2].kernel = {1, 3, 1};
-  others[3].kernel = {3, 3, 3};
+  others[3].kernel = {3, 3, 1};
   others[4].transposed = true;
-  others[5].padding = {1, 1, 1};
+  others[5].kernel = {1, 3, 5};
   others[6].in_channels = 62;
   others[7].in_channels = 12;
-  others[8].stride = {2, 1, 1};
+  others[8].dilation = {1, 2, 1};
   for_each_isa([&] {
     for (const ConvolutionAlgorithm algorithm : kAlgorithms) {
       for (const ConvolutionGeometry& g : others) EXPECT_EQ(forced(algorithm, weight, g), ConvolutionAlgorithm::gemm);
@@ -144,16 +203,20 @@ TEST(Winograd, IsRefusedForOtherConvolutions) {
 }
 
 TEST(ConvolutionAlgorithm, IsTheFastestByItsEstimate) {
-  const std::vector<int8_t> weight(64 * 64 * 9, 1);
-  const PackedConvolution packed(weight.data(), three_by_three(64, 64));
+  const std::vector<int8_t> weight(64 * 64 * 27, 1);
   std::set<std::string_view> names;
-  for_each_isa([&] {
-    const auto of = [&](int64_t size) { return convolution_algorithm({.batch = 1, .size = {1, size, size}}, packed, false); };
-    const ConvolutionAlgorithm many = kernels().winograd ? ConvolutionAlgorithm::winograd_4x4 : ConvolutionAlgorithm::gemm;
-    EXPECT_EQ(of(56), many) << name(selected_isa());
-    EXPECT_EQ(of(1), ConvolutionAlgorithm::gemm) << name(selected_isa());  // most of a tile would be wasted
-    names.insert(name(of(56)));
-  });
+  for (const int64_t taps : {1, 3}) {
+    const PackedConvolution packed(weight.data(), with_depth(three_by_three(64, 64), taps, taps / 2));
+    for_each_isa([&] {
+      const auto of = [&](int64_t size) {
+        return convolution_algorithm({.batch = 1, .size = {taps, size, size}}, packed, false);
+      };
+      const ConvolutionAlgorithm many = kernels().winograd ? ConvolutionAlgorithm::winograd_4x4 : ConvolutionAlgorithm::gemm;
+      EXPECT_EQ(of(56), many) << name(selected_isa());
+      EXPECT_EQ(of(1), ConvolutionAlgorithm::gemm) << name(selected_isa());  // most of a tile would be wasted
+      names.insert(name(of(56)));
+    });
+  }
   EXPECT_TRUE(names.contains("gemm"));
   // Rows are gathered for few columns where groups are small.
   const PackedConvolution grouped(weight.data(), three_by_three(128, 128, 1, 32));

@@ -124,12 +124,13 @@ void unpack_depthwise(const ConvolutionGeometry& g, const Phase& phase, int8_t* 
   }
 }
 
-int64_t largest_sum(const int8_t* weight, int64_t channels, int64_t depth) {
+/// Of some sums of so many products each.
+int64_t largest_sum(const int8_t* weight, int64_t sums, int64_t products) {
   int64_t largest = 0;
-  for (int64_t channel = 0; channel < channels; ++channel) {
+  for (int64_t sum = 0; sum < sums; ++sum) {
     int64_t positive = 0, negative = 0;
-    for (int64_t i = 0; i < depth; ++i) {
-      const int64_t w = weight[channel * depth + i];
+    for (int64_t i = 0; i < products; ++i) {
+      const int64_t w = weight[sum * products + i];
       (w > 0 ? positive : negative) += w;
     }
     largest = std::max({largest, positive, -negative});
@@ -213,7 +214,9 @@ PackedConvolution::PackedConvolution(const int8_t* weight, const ConvolutionGeom
     layout->joined.emplace(join_weight(weight, geometry, joined, {}).data(), joined);
     return;
   }
-  layout->largest_sum = largest_sum(weight, geometry.out_channels, geometry.taps() * (geometry.in_channels / geometry.groups));
+  const int64_t planes = geometry.kernel[0], products = geometry.taps() * (geometry.in_channels / geometry.groups);
+  layout->largest_sum = largest_sum(weight, geometry.out_channels, products);
+  layout->largest_plane_sum = largest_sum(weight, geometry.out_channels * planes, products / planes);
   for (const PhaseAxis& depth : phase_axes(geometry, 0)) {
     for (const PhaseAxis& height : phase_axes(geometry, 1)) {
       for (const PhaseAxis& width : phase_axes(geometry, 2)) {

@@ -126,6 +126,16 @@ struct Winograd {
   }
 
   static void transform_output(const WinogradOutputArgs& args) {
+    args.add ? transform_sums<true>(args) : transform_sums<false>(args);
+  }
+
+  static constexpr WinogradTransforms transforms{transform_weight, transform_input, transform_output};
+
+ private:
+  static constexpr uint32_t kInverseOfNine = 0x38E3'8E39;  ///< modulo 2^32
+
+  template <bool kAdd>
+  static void transform_sums(const WinogradOutputArgs& args) {
     using Vector = WinogradVector<Isa, Isa::kBytes>;
     using Int = typename Vector::Int;
     constexpr int kLanes = Isa::kBytes / 4;
@@ -148,17 +158,14 @@ struct Winograd {
         for (int j = 0; j < kOutputs; ++j) {
           Int y = out[j];
           if (Matrices::kNinths) y *= kInverseOfNine;
-          const auto sum = reinterpret_cast<typename Vector::SignedInt>(y) >> (Matrices::shift(i) + Matrices::shift(j));
-          Vector::store(args.out + i * args.row_stride + j * kColumns + column, sum);
+          auto sum = reinterpret_cast<typename Vector::SignedInt>(y) >> (Matrices::shift(i) + Matrices::shift(j));
+          int32_t* const to = args.out + i * args.row_stride + j * kColumns + column;
+          if (kAdd) sum += Vector::template load<typename Vector::SignedInt>(to);
+          Vector::store(to, sum);
         }
       }
     }
   }
-
-  static constexpr WinogradTransforms transforms{transform_weight, transform_input, transform_output};
-
- private:
-  static constexpr uint32_t kInverseOfNine = 0x38E3'8E39;  ///< modulo 2^32
 
   template <int kPart>
   [[gnu::noinline]] static void transform_weight_part(const WinogradWeightArgs& args) {

@@ -8,7 +8,8 @@
 // What an ISA offers for convolutions by Winograd's algorithm, F(m x m, 3x3) for m of 2 and 4: tiles of m x m outputs, made of
 // (m + 2) x (m + 2) positions that are multiplied each for itself. All of it is exact integer arithmetic; docs/arithmetic.md has
 // the matrices and the proof. Weights stay as they are packed and are transformed for each block of tiles that they meet, so
-// that they take no more memory than other convolutions' and come from it as fast.
+// that they take no more memory than other convolutions' and come from it as fast. Taps along the depth are more channels: a
+// transform takes those of one of them.
 //
 // Of each four channels (a quad), the even and the odd ones make pairs of 16-bit integers, as bytes are widened fastest that way.
 
@@ -43,6 +44,7 @@ struct WinogradOutputArgs {
   int64_t position_stride;
   int32_t* out;        ///< [m][m][kColumns], aligned to 64 bytes
   int64_t row_stride;  ///< from one row of outputs to the next
+  bool add;            ///< to what the outputs are
 };
 
 struct WinogradTransforms {
