@@ -66,8 +66,14 @@ template <int kRows, class Finish>
 template <class Finish>
 void accumulate_panel(const ClippedWeightArgs& args, int64_t panel, const Finish& finish) {
   constexpr int kTileRows = 4;
-  const int8_t* const weight = args.panels + panel * args.padded_k * kColumns;
+  const int64_t panel_bytes = args.padded_k * kColumns;
+  const int8_t* const weight = args.panels + panel * panel_bytes;
+  // Meanwhile the next panel comes into the first cache, in as many parts as there are tiles, if both have room there.
+  constexpr int64_t kLargestPanel = 16 * 1024;
+  const int64_t part = panel_bytes <= kLargestPanel ? panel_bytes * kTileRows / args.rows : 0;
+  const int8_t* next = weight + panel_bytes;
   for_each_row_tile<kTileRows>(args.rows, [&]<int kRows>(int64_t row) {
+    for (const int8_t* const end = next + part; next < end; next += 64) _mm_prefetch(next, _MM_HINT_T0);
     accumulate_tile<kRows>(args.a + row * args.a_stride, args.a_stride, weight, args.padded_k, finish(row));
   });
 }
