@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 #include <vector>
 
 #include "kernels/aligned_array.h"
@@ -13,7 +14,7 @@
 namespace octet::kernels {
 namespace {
 
-constexpr int64_t kMostOutputs = 4, kMostPositions = 36;
+constexpr int64_t kMostOutputs = 4, kMostSide = kMostOutputs + 2, kMostPositions = kMostSide * kMostSide;
 /// So many outputs are requantized at once.
 constexpr int64_t kMostTilesInARow = kRowBlock / kMostOutputs;
 /// The transformed inputs of a block of tiles and the transformed weights of a panel should stay in the second cache together.
@@ -23,6 +24,19 @@ constexpr int64_t kMostRows = 48, kFewestRows = 8;
 /// Positions that lie a power of two apart would compete for the same lines of the first cache.
 constexpr int64_t kPadding = 32;
 
+/// How the outputs along a dimension are cut into tiles: of a size, and the last of them, if that helps, of one less.
+struct Cut {
+  Cut(int64_t size, int64_t side) : side(side), tiles(ceil_div(size, side)), whole(tiles) {
+    if (side == kMostOutputs) whole -= std::min(tiles * side - size, tiles);
+  }
+  bool is_whole(int64_t tile) const { return tile < whole; }
+  int64_t begin(int64_t tile) const { return tile * side - std::max<int64_t>(tile - whole, 0); }
+  int64_t positions() const { return tiles * (side + 1) + whole; }
+
+  int64_t side, tiles;
+  int64_t whole;  ///< so many tiles, the first ones
+};
+
 /// How outputs are cut into tiles, each of some planes that follow each other along the depth, and those into blocks. What
 /// several planes of a tile read of the input, with one depth tap or another, is transformed once for all of them. The last tile
 /// along the depth may have planes that nobody needs, as it may have rows and columns.
@@ -31,9 +45,9 @@ struct Tiling {
       : outputs(side),
         planes(planes_of_tile),
         depth(ceil_div(out_size[0], planes)),
-        rows(ceil_div(out_size[1], side)),
-        columns(ceil_div(out_size[2], side)),
-        tiles(batch * depth * rows * columns),
+        rows(out_size[1], side),
+        columns(out_size[2], side),
+        tiles(batch * depth * rows.tiles * columns.tiles),
         tap_spacing(geometry.stride[0] == 1 ? std::min(geometry.dilation[0], planes) : planes),
         input_planes((geometry.kernel[0] - 1) * tap_spacing + planes),
         blocks(ceil_div(tiles, most_in_a_block(geometry))) {}
@@ -45,8 +59,9 @@ struct Tiling {
   int64_t positions() const { return (outputs + 2) * (outputs + 2); }
   int64_t begin(int64_t block) const { return part_begin(tiles, blocks, block); }
 
-  int64_t outputs, planes;       ///< of a tile: planes x outputs x outputs
-  int64_t depth, rows, columns;  ///< of tiles
+  int64_t outputs, planes;  ///< of a tile: planes x outputs x outputs
+  int64_t depth;            ///< of tiles
+  Cut rows, columns;
   int64_t tiles;
   /// A tile's input is a row of planes: those that the first depth tap reads, and then, or among them already, those of the next
   /// tap, and so on. So many lie between the first ones of two taps.
@@ -72,9 +87,12 @@ double cost_of(const Tiling& tiling, const PackedConvolution& weight, const Wino
   const double products = static_cast<double>(geometry.kernel[0]) * in * out;
   const double inputs = static_cast<double>(tiling.tiles * tiling.input_planes);
   const double outputs = static_cast<double>(tiling.tiles * tiling.planes), blocks = static_cast<double>(tiling.blocks);
-  const double sums = static_cast<double>(sums_of(weight, tiling.outputs));
-  return static_cast<double>(geometry.groups * tiling.positions()) *
-         (outputs * (products * costs.product + sums * out * costs.output) + inputs * in * costs.input +
+  const double sums = static_cast<double>(sums_of(weight, tiling.outputs)), positions = static_cast<double>(tiling.positions());
+  // The share of the positions that tiles have, of which some are of fewer outputs.
+  const double share = static_cast<double>(tiling.rows.positions() * tiling.columns.positions()) /
+                       (static_cast<double>(tiling.rows.tiles * tiling.columns.tiles) * positions);
+  return static_cast<double>(geometry.groups) * positions *
+         (share * (outputs * (products * costs.product + sums * out * costs.output) + inputs * in * costs.input) +
           blocks * products * costs.weight);
 }
 
@@ -115,18 +133,20 @@ class TileBlock {
 
   /// Transforms the inputs of the tiles [begin, end), for a group of channels.
   void take(int64_t begin, int64_t end, int64_t group) {
-    first_ = begin;
     tiles_ = end - begin;
+    find_tiles(begin);
     row_stride_ = channels_ + kPadding;
     position_stride_ = tiling_.input_planes * tiles_ * row_stride_ + kPadding;
     int16_t* input = scratch_.input.reserve(tiling_.positions() * position_stride_);
     const uint8_t* pixels[kMostPositions];
     for (int64_t plane = 0; plane < tiling_.input_planes; ++plane) {
       const int64_t tap = plane / tiling_.tap_spacing, output_plane = plane % tiling_.tap_spacing;
-      for (int64_t tile = 0; tile < tiles_; ++tile, input += row_stride_) {
-        find_pixels(first_ + tile, output_plane, tap, group * channels_, pixels);
-        transforms_.input({pixels, channels_, input, position_stride_});
+      for (int64_t tile = 0; tile < tiles_; ++tile) {
+        const Tile& it = tile_[tile];
+        find_pixels(it, output_plane, tap, group * channels_, pixels);
+        transforms_.input({pixels, channels_, input + it.slot * row_stride_, position_stride_, it.kind});
       }
+      input += tiles_ * row_stride_;
     }
   }
 
@@ -141,25 +161,57 @@ class TileBlock {
                             .terms = terms_.of(group, panel),
                             .to = call_.to};
     for (int64_t tile = 0; tile < tiles_;) {
-      const int64_t column_of_tile = (first_ + tile) % tiling_.columns;
-      const int64_t tiles = std::min({tiles_ - tile, tiling_.columns - column_of_tile, kMostTilesInARow});
+      const int64_t tiles = std::min({tiles_ - tile, tiling_.columns.tiles - tile_[tile].column, kMostTilesInARow});
       finish(tile, tiles, args, first_channel + panel * kColumns);
       tile += tiles;
     }
   }
 
  private:
-  /// Where a tile lies: its image, and its first output.
-  Pixel position_of(int64_t tile) const {
-    const int64_t row = tile / tiling_.columns, layer = row / tiling_.rows;
-    const int64_t z = layer % tiling_.depth * tiling_.planes, y = row % tiling_.rows * tiling_.outputs;
-    return {layer / tiling_.depth, {z, y, tile % tiling_.columns * tiling_.outputs}};
+  struct Tile {
+    int64_t column;  ///< of the tiles in its row
+    Pixel first;     ///< of its outputs
+    WinogradTile kind;
+    int64_t slot;  ///< where its inputs and sums lie
+  };
+
+  /// Finds the tiles of the block. Their slots are ordered so that those that are of all rows follow each other, and so do those
+  /// of all columns.
+  void find_tiles(int64_t first) {
+    const Cut &rows = tiling_.rows, &columns = tiling_.columns;
+    const auto order = [](const WinogradTile& kind) {
+      return kind.fewer_rows ? (kind.fewer_columns ? 3 : 2) : (kind.fewer_columns ? 0 : 1);
+    };
+    int64_t ends[5] = {};
+    int64_t column = first % columns.tiles, row = first / columns.tiles % rows.tiles;
+    int64_t layer = first / columns.tiles / rows.tiles;
+    for (int64_t i = 0; i < tiles_; ++i) {
+      const Spatial at{layer % tiling_.depth * tiling_.planes, rows.begin(row), columns.begin(column)};
+      tile_[i] = {column, {layer / tiling_.depth, at}, {!rows.is_whole(row), !columns.is_whole(column)}, 0};
+      ++ends[order(tile_[i].kind) + 1];
+      if (++column < columns.tiles) continue;
+      column = 0;
+      if (++row < rows.tiles) continue;
+      row = 0;
+      ++layer;
+    }
+    std::partial_sum(ends, std::end(ends), ends);
+    whole_rows_ = {0, ends[2]};
+    whole_columns_ = {ends[1], ends[3]};
+    for (int64_t i = 0; i < tiles_; ++i) tile_[i].slot = ends[order(tile_[i].kind)]++;
+  }
+
+  /// The slots that have a position.
+  WordRows slots_of(int64_t row, int64_t column) const {
+    const int64_t begin = column == side_ - 2 ? whole_columns_.begin : 0;
+    const int64_t end_of_columns = column == side_ - 2 ? whole_columns_.end : tiles_;
+    return {begin, row == side_ - 2 ? std::min(whole_rows_.end, end_of_columns) : end_of_columns};
   }
 
   /// Where the inputs of a plane of a tile lie, for a tap along the depth.
-  void find_pixels(int64_t tile, int64_t plane, int64_t tap, int64_t channel, const uint8_t** pixels) const {
+  void find_pixels(const Tile& tile, int64_t plane, int64_t tap, int64_t channel, const uint8_t** pixels) const {
     const auto& [depth, height, width] = call_.input.size;
-    const auto& [image, at] = position_of(tile);
+    const auto& [image, at] = tile.first;
     const int64_t z = phase_.axes[0].input(at[0] + plane, tap), y = phase_.axes[1].input(at[1], 0);
     const int64_t x = phase_.axes[2].input(at[2], 0), channels = call_.geometry.in_channels;
     const bool plane_inside = 0 <= z && z < depth;
@@ -197,18 +249,29 @@ class TileBlock {
     for (int part = 0; part < side_ / 2; ++part) {
       transforms_.weight({panel, channels_ * kColumns, quads, part, weight, stride});
       for (const int which : {0, 1}) {
-        const int64_t position = winograd_row(static_cast<int>(side_), part, which) * side_;
-        call_.table.winograd->multiply({.positions = side_,
-                                        .rows_of_words = scratch_.input.data() + position * position_stride_ + input,
-                                        .position_stride = position_stride_,
-                                        .row_stride = row_stride_,
-                                        .odd = channels_ / 2,
-                                        .rows = tiling_.planes * tiles_,
-                                        .weight = weight + which * side_ * stride,
-                                        .weight_position_stride = stride,
-                                        .quads = quads,
-                                        .add = add,
-                                        .sums = sums + position * sums_stride_});
+        const int64_t row = winograd_row(static_cast<int>(side_), part, which), position = row * side_;
+        const bool all_have_all = whole_rows_.end == tiles_ && whole_columns_.begin == 0 && whole_columns_.end == tiles_;
+        const int64_t planes_at_once = all_have_all ? tiling_.planes : 1;
+        for (int64_t plane = 0; plane < tiling_.planes; plane += planes_at_once) {
+          WordRows rows[kMostSide];
+          for (int64_t column = 0; column < side_; ++column) {
+            rows[column] = slots_of(row, column);
+            rows[column].begin += plane * tiles_;
+            rows[column].end += (plane + planes_at_once - 1) * tiles_;
+          }
+          call_.table.winograd->multiply({.positions = side_,
+                                          .rows_of_words = scratch_.input.data() + position * position_stride_ + input,
+                                          .position_stride = position_stride_,
+                                          .row_stride = row_stride_,
+                                          .odd = channels_ / 2,
+                                          .rows = rows,
+                                          .weight = weight + which * side_ * stride,
+                                          .weight_position_stride = stride,
+                                          .quads = quads,
+                                          .add = add,
+                                          .sums = sums + position * sums_stride_,
+                                          .sums_position_stride = sums_stride_});
+        }
       }
     }
   }
@@ -218,17 +281,21 @@ class TileBlock {
     const int64_t outputs = tiling_.outputs, row_stride = tiles * outputs * kColumns;
     int32_t* const out = scratch_.outputs.reserve(outputs * row_stride);
     const auto& [depth, height, width] = call_.out_size;
-    const auto& [image, at] = position_of(first_ + tile);
-    args.rows = std::min(tiles * outputs, width - at[2]);
+    const Tile &first = tile_[tile], &last = tile_[tile + tiles - 1];
+    const auto& [image, at] = first.first;
+    args.rows = std::min(last.first.at[2] + outputs - last.kind.fewer_columns, width) - at[2];
+    const int64_t rows = std::min(outputs - first.kind.fewer_rows, height - at[1]);
     for (int64_t plane = 0; plane < std::min(tiling_.planes, depth - at[0]); ++plane) {
       for (int64_t sum = 0; sum < sums_; ++sum) {
-        const int32_t* sums =
-            scratch_.sums.data() + sum * tiling_.positions() * sums_stride_ + (plane * tiles_ + tile) * kColumns;
-        for (int64_t i = 0; i < tiles; ++i, sums += kColumns) {
-          transforms_.output({sums, sums_stride_, out + i * outputs * kColumns, row_stride, /*add=*/sum > 0});
+        const int32_t* const sums =
+            scratch_.sums.data() + sum * tiling_.positions() * sums_stride_ + plane * tiles_ * kColumns;
+        for (int64_t i = tile; i < tile + tiles; ++i) {
+          const Tile& it = tile_[i];
+          int32_t* const to = out + (it.first.at[2] - at[2]) * kColumns;
+          transforms_.output({sums + it.slot * kColumns, sums_stride_, to, row_stride, it.kind, /*add=*/sum > 0});
         }
       }
-      for (int64_t i = 0; i < std::min(outputs, height - at[1]); ++i) {
+      for (int64_t i = 0; i < rows; ++i) {
         args.sums = out + i * row_stride;
         args.to = from(call_.to, ((image * depth + at[0] + plane) * height + at[1] + i) * width + at[2], channel);
         call_.table.winograd->requantize(args);
@@ -245,7 +312,9 @@ class TileBlock {
   int64_t sums_;  ///< of products
   int64_t side_, channels_;
   const WinogradTransforms& transforms_;
-  int64_t first_ = 0, tiles_ = 0;
+  int64_t tiles_ = 0;
+  Tile tile_[kMostRows];
+  WordRows whole_rows_{}, whole_columns_{};  ///< slots
   int64_t row_stride_ = 0, position_stride_ = 0, sums_stride_ = 0;
 };
 

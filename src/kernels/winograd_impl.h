@@ -104,6 +104,30 @@ struct WinogradMatrices<4> {
   }
 };
 
+/// The same dimension of a tile with one output less, for the points of F(4, 3) but the last but one; the weight's matrix is F(4, 3)'s.
+template <>
+struct WinogradMatrices<3> {
+  [[gnu::always_inline]] static constexpr int shift(int i) { return i == 0 ? 2 : 1; }
+
+  template <class V>
+  [[gnu::always_inline]] static void input(V* d, int step) {
+    const V d0 = d[0], d1 = d[step], d2 = d[2 * step], d3 = d[3 * step], d4 = d[4 * step];
+    const V twice_d1 = d1 + d1, a = d3 - d2, b = d3 - d1;
+    d[0] = d0 + d0 - d1 - d2 + a;
+    d[step] = a - twice_d1;
+    d[2 * step] = a + twice_d1 - d2 - d2;
+    d[3 * step] = b;
+    d[5 * step] = d4 - d2 - b - b;
+  }
+  template <class V>
+  [[gnu::always_inline]] static void output(const V* m, int step, V* out, int out_step) {
+    const V m1 = m[step], m2 = m[2 * step], twice_m3 = m[3 * step] + m[3 * step], thrice_m1 = m1 + m1 + m1;
+    out[0] = m[0] + ((m[3 * step] - thrice_m1 - m2) << 1);
+    out[out_step] = m2 - thrice_m1 + twice_m3;
+    out[2 * out_step] = twice_m3 + twice_m3 - thrice_m1 - m2 + m[5 * step];
+  }
+};
+
 template <class Isa, int kOutputs>
 struct Winograd {
   using Matrices = WinogradMatrices<kOutputs>;
@@ -121,12 +145,16 @@ struct Winograd {
   }
 
   static void transform_input(const WinogradInputArgs& args) {
-    int64_t channel = 0;
-    steps<Isa::kBytes>(args, channel);
+    for_tile(args.tile, [&]<int kRows, int kTileColumns>() {
+      int64_t channel = 0;
+      steps<kRows, kTileColumns, Isa::kBytes>(args, channel);
+    });
   }
 
   static void transform_output(const WinogradOutputArgs& args) {
-    args.add ? transform_sums<true>(args) : transform_sums<false>(args);
+    for_tile(args.tile, [&]<int kRows, int kTileColumns>() {
+      args.add ? transform_sums<kRows, kTileColumns, true>(args) : transform_sums<kRows, kTileColumns, false>(args);
+    });
   }
 
   static constexpr WinogradTransforms transforms{transform_weight, transform_input, transform_output};
@@ -134,31 +162,51 @@ struct Winograd {
  private:
   static constexpr uint32_t kInverseOfNine = 0x38E3'8E39;  ///< modulo 2^32
 
-  template <bool kAdd>
+  /// Calls `transform.operator()<rows, columns>()` with the outputs of the tile.
+  template <class Transform>
+  static void for_tile(const WinogradTile& tile, const Transform& transform) {
+    if constexpr (kOutputs == 4) {
+      if (tile.fewer_rows) {
+        return tile.fewer_columns ? transform.template operator()<3, 3>() : transform.template operator()<3, 4>();
+      }
+      if (tile.fewer_columns) return transform.template operator()<4, 3>();
+    }
+    transform.template operator()<kOutputs, kOutputs>();
+  }
+
+  /// Whether a dimension of a tile with so many outputs has the position.
+  [[gnu::always_inline]] static constexpr bool has(int outputs, int position) {
+    return outputs == kOutputs || position != kSide - 2;
+  }
+
+  template <int kRows, int kTileColumns, bool kAdd>
   static void transform_sums(const WinogradOutputArgs& args) {
     using Vector = WinogradVector<Isa, Isa::kBytes>;
     using Int = typename Vector::Int;
+    using OfRows = WinogradMatrices<kRows>;
+    using OfColumns = WinogradMatrices<kTileColumns>;
     constexpr int kLanes = Isa::kBytes / 4;
     for (int64_t column = 0; column < kColumns; column += kLanes) {
-      Int half[kOutputs * kSide];
+      Int half[kRows * kSide];
 #pragma GCC unroll 6
       for (int j = 0; j < kSide; ++j) {
+        if (!has(kTileColumns, j)) continue;
         Int m[kSide];
 #pragma GCC unroll 6
         for (int i = 0; i < kSide; ++i) {
-          m[i] = Vector::template load<Int>(args.sums + (i * kSide + j) * args.position_stride + column);
+          if (has(kRows, i)) m[i] = Vector::template load<Int>(args.sums + (i * kSide + j) * args.position_stride + column);
         }
-        Matrices::output(m, 1, half + j, kSide);
+        OfRows::output(m, 1, half + j, kSide);
       }
 #pragma GCC unroll 4
-      for (int i = 0; i < kOutputs; ++i) {
-        Int out[kOutputs];
-        Matrices::output(half + i * kSide, 1, out, 1);
+      for (int i = 0; i < kRows; ++i) {
+        Int out[kTileColumns];
+        OfColumns::output(half + i * kSide, 1, out, 1);
 #pragma GCC unroll 4
-        for (int j = 0; j < kOutputs; ++j) {
+        for (int j = 0; j < kTileColumns; ++j) {
           Int y = out[j];
           if (Matrices::kNinths) y *= kInverseOfNine;
-          auto sum = reinterpret_cast<typename Vector::SignedInt>(y) >> (Matrices::shift(i) + Matrices::shift(j));
+          auto sum = reinterpret_cast<typename Vector::SignedInt>(y) >> (OfRows::shift(i) + OfColumns::shift(j));
           int32_t* const to = args.out + i * args.row_stride + j * kColumns + column;
           if (kAdd) sum += Vector::template load<typename Vector::SignedInt>(to);
           Vector::store(to, sum);
@@ -212,37 +260,40 @@ struct Winograd {
   }
 
   /// All channels from `channel` on, by vectors of kBytes; the last one may take channels once more.
-  template <int kBytes>
+  template <int kRows, int kTileColumns, int kBytes>
   [[gnu::always_inline]] static void steps(const WinogradInputArgs& args, int64_t& channel) {
     if constexpr (kBytes > kWinogradChannels) {
-      if (args.channels < kBytes) return steps<kBytes / 2>(args, channel);
+      if (args.channels < kBytes) return steps<kRows, kTileColumns, kBytes / 2>(args, channel);
     }
     for (; channel < args.channels; channel += kBytes) {
       const int64_t first = channel + kBytes <= args.channels ? channel : args.channels - kBytes;
-      transform_channels<WinogradVector<Isa, kBytes>>(args, first, /*odd=*/false);
-      transform_channels<WinogradVector<Isa, kBytes>>(args, first, /*odd=*/true);
+      transform_channels<kRows, kTileColumns, WinogradVector<Isa, kBytes>>(args, first, /*odd=*/false);
+      transform_channels<kRows, kTileColumns, WinogradVector<Isa, kBytes>>(args, first, /*odd=*/true);
     }
   }
 
-  template <class Vector>
+  template <int kRows, int kTileColumns, class Vector>
   [[gnu::always_inline]] static void transform_channels(const WinogradInputArgs& args, int64_t channel, bool odd) {
     using Word = typename Vector::Word;
     Word d[kPositions];
 #pragma GCC unroll 6
-    for (int j = 0; j < kSide; ++j) {
+    for (int j = 0; j < kTileColumns + 2; ++j) {
 #pragma GCC unroll 6
-      for (int i = 0; i < kSide; ++i) {
+      for (int i = 0; i < kRows + 2; ++i) {
         const Word bytes = Vector::template load<Word>(args.pixels[i * kSide + j] + channel);
         d[i * kSide + j] = odd ? bytes >> 8 : bytes & 0xff;
       }
-      Matrices::input(d + j, kSide);
+      WinogradMatrices<kRows>::input(d + j, kSide);
     }
     int16_t* const out = args.out + (odd ? args.channels / 2 : 0) + channel / 2;
 #pragma GCC unroll 6
     for (int i = 0; i < kSide; ++i) {
-      Matrices::input(d + i * kSide, 1);
+      if (!has(kRows, i)) continue;
+      WinogradMatrices<kTileColumns>::input(d + i * kSide, 1);
 #pragma GCC unroll 6
-      for (int j = 0; j < kSide; ++j) Vector::store(out + (i * kSide + j) * args.position_stride, d[i * kSide + j]);
+      for (int j = 0; j < kSide; ++j) {
+        if (has(kTileColumns, j)) Vector::store(out + (i * kSide + j) * args.position_stride, d[i * kSide + j]);
+      }
     }
   }
 };

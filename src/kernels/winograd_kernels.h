@@ -31,19 +31,27 @@ struct WinogradWeightArgs {
   return 2 * part - 1 + which;
 }
 
+/// Tiles of m - 1 rows or columns have the positions of larger ones but the last but one, of which nothing is read or written: they
+/// share the weights. Only of F(4x4, 3x3).
+struct WinogradTile {
+  bool fewer_rows = false, fewer_columns = false;
+};
+
 struct WinogradInputArgs {
   const uint8_t* const* pixels;  ///< [positions]: the tile's inputs
   int64_t channels;              ///< a multiple of 4, and kWinogradChannels at least
   int16_t* out;                  ///< [positions][even, odd][channels / 2]
   int64_t position_stride;
+  WinogradTile tile;
 };
 constexpr int64_t kWinogradChannels = 16;
 
 struct WinogradOutputArgs {
   const int32_t* sums;  ///< [positions][kColumns] of one tile
   int64_t position_stride;
-  int32_t* out;        ///< [m][m][kColumns], aligned to 64 bytes
+  int32_t* out;        ///< [m][m][kColumns], aligned to 64 bytes; or fewer
   int64_t row_stride;  ///< from one row of outputs to the next
+  WinogradTile tile;
   bool add;            ///< to what the outputs are
 };
 

@@ -9,7 +9,11 @@
 
 namespace octet::kernels {
 
-/// Some products at once: `sums[position][row][column] (+)= Σ_k rows[position][row][k] * weight[position][k][column]`, modulo
+struct WordRows {
+  int64_t begin, end;
+};
+
+/// Some products at once, each of a range of rows: `sums[position][row][column] (+)= Σ_k rows[position][row][k] * weight[position][k][column]`, modulo
 /// 2^32.
 struct WordProductArgs {
   int64_t positions;
@@ -17,12 +21,13 @@ struct WordProductArgs {
   int64_t position_stride;
   int64_t row_stride;
   int64_t odd;  ///< where a row's odd pairs begin
-  int64_t rows;
+  const WordRows* rows;   ///< [positions]
   const int16_t* weight;  ///< [positions][quads][even, odd][kColumns][2], aligned to 64 bytes
   int64_t weight_position_stride;
   int64_t quads;
   bool add;       ///< to what the sums are
-  int32_t* sums;  ///< [positions][rows][kColumns], aligned to 64 bytes
+  int32_t* sums;  ///< [positions][row][kColumns], aligned to 64 bytes
+  int64_t sums_position_stride;
 };
 
 void multiply_words_avx2(const WordProductArgs& args);

@@ -85,6 +85,7 @@ void multiply_words_avx2(const WordProductArgs& args) {
 void accumulate_many_avx2(const AccumulateArgs& args) {
   constexpr int64_t kDepth = 128, kRowStride = kDepth + 32;  // rows do not compete for the same lines of the cache
   alignas(64) int16_t rows[kRowBlock * kRowStride], weight[kDepth * kColumns];
+  const WordRows all_rows{0, args.rows};
   int64_t first = 0;
   do {  // without any k as well: the sums are zeros then
     const int64_t k = args.padded_k - first < kDepth ? args.padded_k - first : kDepth;
@@ -96,12 +97,13 @@ void accumulate_many_avx2(const AccumulateArgs& args) {
                            .position_stride = 0,
                            .row_stride = kRowStride,
                            .odd = k / 2,
-                           .rows = args.rows,
+                           .rows = &all_rows,
                            .weight = weight,
                            .weight_position_stride = 0,
                            .quads = k / 4,
                            .add = first > 0,
-                           .sums = args.sums + panel * args.rows * kColumns});
+                           .sums = args.sums + panel * args.rows * kColumns,
+                           .sums_position_stride = 0});
     }
     first += kDepth;
   } while (first < args.padded_k);

@@ -13,9 +13,10 @@ void multiply_words(const WordProductArgs& args, const Tile& tile) {
   for (int64_t position = 0; position < args.positions; ++position) {
     const int16_t* const words = args.rows_of_words + position * args.position_stride;
     const int16_t* const weight = args.weight + position * args.weight_position_stride;
-    int32_t* const sums = args.sums + position * args.rows * kColumns;
-    for_each_row_tile<kMostRows>(args.rows, [&]<int Rows>(int64_t row) {
-      tile.template operator()<Rows>(words + row * args.row_stride, weight, sums + row * kColumns);
+    const auto [begin, end] = args.rows[position];
+    int32_t* const sums = args.sums + position * args.sums_position_stride + begin * kColumns;
+    for_each_row_tile<kMostRows>(end - begin, [&]<int Rows>(int64_t row) {
+      tile.template operator()<Rows>(words + (begin + row) * args.row_stride, weight, sums + row * kColumns);
     });
   }
 }
