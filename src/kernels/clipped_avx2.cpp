@@ -4,6 +4,7 @@
 
 #include "kernels/clipped_kernels.h"
 #include "kernels/kernel_table.h"
+#include "kernels/tile_avx2.h"
 
 // Activations a and weights w (signed bytes) are multiplied as (a - offset) * (w + 128): vpmaddubsw takes the weights as its
 // unsigned bytes and the activations as its signed ones. A 16-bit sum of products stays exact if the activations that meet in
@@ -184,17 +185,6 @@ ClipResult clip(const ClipArgs& args) {
         [b1] "x"(b1), [ones] "x"(ones));
 }
 
-/// acc += a * b of one quad: b's bytes are unsigned, a's signed.
-template <class A, class B>
-[[gnu::always_inline]] inline void multiply_add(__m256i& acc, A a, B b, __m256i ones) {
-  __m256i t;
-  asm("vpmaddubsw %[a], %[b], %[t]\n\t"
-      "vpmaddwd %[ones], %[t], %[t]\n\t"
-      "vpaddd %[t], %[acc], %[acc]"
-      : [acc] "+x"(acc), [t] "=&x"(t)
-      : [a] "xm"(a), [b] "x"(b), [ones] "x"(ones));
-}
-
 constexpr int kVectors = 2;
 
 /// Keeps the compiler from making a pointer for each row, for which there are too few registers.
@@ -234,8 +224,8 @@ void accumulate_tile(const int8_t* a, int64_t a_stride, const int8_t* b, int64_t
         int32_t four;
         memcpy(&four, a + r * a_stride, sizeof(four));
         const __m256i quad = _mm256_set1_epi32(four);
-        multiply_add(acc[r][0], quad, b0, ones);
-        multiply_add(acc[r][1], quad, b1, ones);
+        multiply_add_quad(acc[r][0], quad, b0, ones);
+        multiply_add_quad(acc[r][1], quad, b1, ones);
       }
     }
   }
@@ -259,8 +249,8 @@ const ClippedOff* accumulate_clipped_off(const ClippedOff* entry, const ClippedO
   for (; entry < last && entry->panel_offset < end; ++entry) {
     const __m256i magnitude = _mm256_set1_epi32(static_cast<int32_t>(entry->magnitude));
     const auto* const b = reinterpret_cast<const __m256i*>(panel + entry->panel_offset);
-    multiply_add(acc[0], _mm256_load_si256(b), magnitude, ones);
-    multiply_add(acc[1], _mm256_load_si256(b + 1), magnitude, ones);
+    multiply_add_quad(acc[0], _mm256_load_si256(b), magnitude, ones);
+    multiply_add_quad(acc[1], _mm256_load_si256(b + 1), magnitude, ones);
   }
   auto* const to = reinterpret_cast<__m256i*>(sums);
   for (int v = 0; v < kVectors; ++v) {

@@ -13,15 +13,7 @@ using test::GuardedArray;
 using test::Random;
 using test::random_integers;
 
-/// The kernels of the ISAs that have some and run here.
-std::vector<const ClippedKernels*> clipped_kernels() {
-  std::vector<const ClippedKernels*> all;
-  for (const Isa isa : available_isas()) {
-    const ScopedIsa forced(isa);
-    if (kernels().clipped) all.push_back(kernels().clipped);
-  }
-  return all;
-}
+std::vector<const ClippedKernels*> clipped_kernels() { return test::available_kernels(&KernelTable::clipped); }
 
 enum class Fill { normal, behind_relu, uniform, extremes, zeros_and_255, all_255, all_0 };
 constexpr Fill kFills[] = {Fill::normal,        Fill::behind_relu, Fill::uniform, Fill::extremes,

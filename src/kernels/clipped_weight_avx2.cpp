@@ -34,16 +34,6 @@ __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256
         [b0] "x"(b0), [b1] "x"(b1), [n0] "x"(next0), [n1] "x"(next1), [ones] "m"(kOnes));
 }
 
-/// acc += a * b of one quad: a's bytes are unsigned, b's signed.
-[[gnu::always_inline]] inline void multiply_add(__m256i& acc, __m256i a, __m256i b, __m256i ones) {
-  __m256i t;
-  asm("vpmaddubsw %[b], %[a], %[t]\n\t"
-      "vpmaddwd %[ones], %[t], %[t]\n\t"
-      "vpaddd %[t], %[acc], %[acc]"
-      : [acc] "+x"(acc), [t] "=&x"(t)
-      : [a] "x"(a), [b] "x"(b), [ones] "x"(ones));
-}
-
 /// Rows x 16 columns.
 template <int kRows, class Finish>
 [[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t k, Finish finish) {
@@ -121,10 +111,10 @@ void multiply_clipped_off(const uint8_t* transposed, const ClippedOffWeights* en
       const __m256i a0 = rows(0), a1 = rows(1), a2 = rows(2), a3 = rows(3);
       const __m256i low0 = _mm256_unpacklo_epi8(a0, a1), high0 = _mm256_unpackhi_epi8(a0, a1);
       const __m256i low1 = _mm256_unpacklo_epi8(a2, a3), high1 = _mm256_unpackhi_epi8(a2, a3);
-      multiply_add(acc[h][0], _mm256_unpacklo_epi16(low0, low1), weights, ones);
-      multiply_add(acc[h][1], _mm256_unpackhi_epi16(low0, low1), weights, ones);
-      multiply_add(acc[h][2], _mm256_unpacklo_epi16(high0, high1), weights, ones);
-      multiply_add(acc[h][3], _mm256_unpackhi_epi16(high0, high1), weights, ones);
+      multiply_add_quad(acc[h][0], weights, _mm256_unpacklo_epi16(low0, low1), ones);
+      multiply_add_quad(acc[h][1], weights, _mm256_unpackhi_epi16(low0, low1), ones);
+      multiply_add_quad(acc[h][2], weights, _mm256_unpacklo_epi16(high0, high1), ones);
+      multiply_add_quad(acc[h][3], weights, _mm256_unpackhi_epi16(high0, high1), ones);
     }
   }
 #pragma GCC unroll 2

@@ -19,14 +19,8 @@ using test::normal_weights;
 using test::Random;
 using test::random_integers;
 
-/// The kernels of the ISAs that have some and run here.
 std::vector<const ClippedWeightKernels*> clipped_weight_kernels() {
-  std::vector<const ClippedWeightKernels*> all;
-  for (const Isa isa : available_isas()) {
-    const ScopedIsa forced(isa);
-    if (kernels().clipped_weights) all.push_back(kernels().clipped_weights);
-  }
-  return all;
+  return test::available_kernels(&KernelTable::clipped_weights);
 }
 
 enum class Weights { normal, uniform, extremes, all_127, all_minus_128, all_0 };

@@ -246,12 +246,12 @@ class TileBlock {
   void multiply(const int8_t* panel, int64_t quads, int64_t input, bool add, int32_t* sums) {
     const int64_t stride = quads * 4 * kColumns + kPadding;
     int16_t* const weight = scratch_.weight.reserve(2 * side_ * stride);
+    const bool all_have_all = whole_rows_.end == tiles_ && whole_columns_.begin == 0 && whole_columns_.end == tiles_;
+    const int64_t planes_at_once = all_have_all ? tiling_.planes : 1;
     for (int part = 0; part < side_ / 2; ++part) {
       transforms_.weight({panel, channels_ * kColumns, quads, part, weight, stride});
       for (const int which : {0, 1}) {
         const int64_t row = winograd_row(static_cast<int>(side_), part, which), position = row * side_;
-        const bool all_have_all = whole_rows_.end == tiles_ && whole_columns_.begin == 0 && whole_columns_.end == tiles_;
-        const int64_t planes_at_once = all_have_all ? tiling_.planes : 1;
         for (int64_t plane = 0; plane < tiling_.planes; plane += planes_at_once) {
           WordRows rows[kMostSide];
           for (int64_t column = 0; column < side_; ++column) {

@@ -1,7 +1,6 @@
 #include <octet/kernels/gemm.h>
 #include <octet/kernels/quantize.h>
 
-#include "kernels/kernel_table.h"
 #include "kernels/reference.h"
 #include "kernels/test_support.h"
 
@@ -172,19 +171,20 @@ TEST(Gemm, IsExactForEveryTailOfOutputs) {
   }
 }
 
-TEST(Gemm, IsExactForEveryKindOfQParams) {
+/// @param options  their shape and fill
+void expect_exact_for_every_kind_of_qparams(Options options) {
   for (int flags = 0; flags < 64; ++flags) {
-    expect_exact_everywhere({.m = 50,
-                             .n = 21,
-                             .k = 34,
-                             .per_row = (flags & 1) != 0,
-                             .per_channel = (flags & 2) != 0,
-                             .affine = (flags & 4) != 0,
-                             .bias = (flags & 8) != 0,
-                             .relu = (flags & 16) != 0,
-                             .residual = (flags & 32) != 0});
+    options.per_row = (flags & 1) != 0;
+    options.per_channel = (flags & 2) != 0;
+    options.affine = (flags & 4) != 0;
+    options.bias = (flags & 8) != 0;
+    options.relu = (flags & 16) != 0;
+    options.residual = (flags & 32) != 0;
+    expect_exact_everywhere(options);
   }
 }
+
+TEST(Gemm, IsExactForEveryKindOfQParams) { expect_exact_for_every_kind_of_qparams({.m = 50, .n = 21, .k = 34}); }
 
 TEST(Gemm, IsExactWithWeightsOfNetworks) {
   for (int64_t m = 14; m <= kRowBlock + 14; ++m) {
@@ -194,18 +194,7 @@ TEST(Gemm, IsExactWithWeightsOfNetworks) {
     expect_exact_everywhere({.m = 17, .n = n, .k = 130, .bias = true, .fill = Fill::normal_weights});
   for (int64_t k = 57; k <= 80; ++k) expect_exact_everywhere({.m = 33, .n = 64, .k = k, .fill = Fill::normal_weights});
   expect_exact_everywhere({.m = 20, .n = 64, .k = 3072, .per_channel = true, .fill = Fill::normal_weights});
-  for (int flags = 0; flags < 64; ++flags) {
-    expect_exact_everywhere({.m = 40,
-                             .n = 71,
-                             .k = 100,
-                             .per_row = (flags & 1) != 0,
-                             .per_channel = (flags & 2) != 0,
-                             .affine = (flags & 4) != 0,
-                             .bias = (flags & 8) != 0,
-                             .relu = (flags & 16) != 0,
-                             .residual = (flags & 32) != 0,
-                             .fill = Fill::normal_weights});
-  }
+  expect_exact_for_every_kind_of_qparams({.m = 40, .n = 71, .k = 100, .fill = Fill::normal_weights});
 }
 
 TEST(Gemm, DoesNotSaturate) {

@@ -18,6 +18,8 @@
 #include <thread>
 #include <vector>
 
+#include "kernels/kernel_table.h"
+
 namespace octet::kernels::test {
 
 /// Runs the check once for each ISA that runs here, and makes sure that this ISA is the one that ran.
@@ -31,6 +33,17 @@ void for_each_isa(const Check& check) {
     EXPECT_GT(served_calls(isa), before) << "no kernel of this path ran";
     if (::testing::Test::HasFailure()) return;
   }
+}
+
+/// An entry of the kernels' tables that may be null: those of the ISAs that have one and run here.
+template <class Kernels>
+std::vector<const Kernels*> available_kernels(const Kernels* KernelTable::* entry) {
+  std::vector<const Kernels*> all;
+  for (const Isa isa : available_isas()) {
+    const ScopedIsa forced(isa);
+    if (kernels().*entry) all.push_back(kernels().*entry);
+  }
+  return all;
 }
 
 /// An array whose end touches a page that may not be accessed.

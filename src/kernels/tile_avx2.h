@@ -6,9 +6,20 @@
 #include "kernels/requantized_tile_impl.h"
 #include "kernels/simd_avx2.h"
 
-// What becomes of the sums of a tile of rows x 16 columns, on AVX2.
+// Products of bytes on AVX2, and what becomes of the sums of a tile of rows x 16 columns.
 
 namespace octet::kernels {
+
+/// acc += a * b of one quad: b's bytes are unsigned, a's signed.
+template <class A, class B>
+[[gnu::always_inline]] inline void multiply_add_quad(__m256i& acc, A a, B b, __m256i ones) {
+  __m256i t;
+  asm("vpmaddubsw %[a], %[b], %[t]\n\t"
+      "vpmaddwd %[ones], %[t], %[t]\n\t"
+      "vpaddd %[t], %[acc], %[acc]"
+      : [acc] "+x"(acc), [t] "=&x"(t)
+      : [a] "xm"(a), [b] "x"(b), [ones] "x"(ones));
+}
 
 /// They are added to what is in memory, or stored there ...
 struct Avx2StoredSums {
