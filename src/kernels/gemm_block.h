@@ -145,6 +145,7 @@ class RequantizedColumns {
   /// Makes room for so many weights of one size, as the groups of a convolution have.
   RequantizedColumns& reserve(int64_t weights, int64_t panels) {
     columns_ = panels * kColumns;
+    fit_int32_ = true;
     start_.reserve(weights * columns_);
     multiplier_.reserve(weights * columns_);
     bias_.reserve(weights * columns_);
@@ -154,6 +155,7 @@ class RequantizedColumns {
   /// @param first_channel  of the weight's first column
   void set(int64_t index, const PackedWeight& weight, const Columns& columns, int64_t first_channel, const RowTerms& row,
            float inverse_scale) {
+    const float largest_sum = 255.0f * 128.0f * static_cast<float>(weight.k());
     for (int64_t panel = 0; panel < weight.panels(); ++panel) {
       const FinishArgs args = finish_args(weight, panel, columns, first_channel);
       const ColumnTerms& terms = args.column_terms;
@@ -161,17 +163,21 @@ class RequantizedColumns {
         start_.data()[at] = static_cast<int32_t>(-static_cast<uint32_t>(row.zero_point) * static_cast<uint32_t>(terms.weight_sum[i]));
         multiplier_.data()[at] = row.scale * terms.scale[i] * inverse_scale;
         bias_.data()[at] = terms.bias[i] * inverse_scale;
+        fit_int32_ &= std::abs(multiplier_.data()[at]) * largest_sum + std::abs(bias_.data()[at]) < kFitsInt32;
       }
     }
   }
 
   RequantizedTerms of(int64_t index, int64_t panel) const {
     const int64_t at = index * columns_ + panel * kColumns;
-    return {start_.data() + at, multiplier_.data() + at, bias_.data() + at};
+    return {start_.data() + at, multiplier_.data() + at, bias_.data() + at, fit_int32_};
   }
 
  private:
+  static constexpr float kFitsInt32 = 1 << 30;  ///< with room for what the sum of two floats is rounded by
+
   int64_t columns_ = 0;
+  bool fit_int32_ = true;
   AlignedScratch<int32_t> start_;
   AlignedScratch<float> multiplier_, bias_;
 };

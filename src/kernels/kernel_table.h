@@ -107,6 +107,7 @@ struct RequantizedTerms {
   const int32_t* start;     ///< -zero_point * weight_sum
   const float* multiplier;  ///< scale * the weight's scale / the output's
   const float* bias;        ///< bias / the output's scale
+  bool fits_int32 = false;  ///< what is quantized, whatever the activations are
 };
 
 /// A block of a GEMM that is requantized while its sums are in registers.

@@ -71,6 +71,15 @@ class BytesQuantizer {
         low_(Simd::set_bytes(static_cast<uint8_t>(args.quant_min + shift(args)))),
         shift_(Simd::set_bytes(static_cast<uint8_t>(shift(args)))) {}
 
+  /// Whether all bytes are the range, so that nothing but saturation limits values that fit int32.
+  static bool is_all_bytes(const QuantizeArgs& args) { return args.quant_min == 0 && args.quant_max == 255; }
+  [[gnu::always_inline]] typename Simd::Bytes all_bytes(const typename Simd::Float (&scaled)[4]) const {
+    typename Simd::Int integers[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) integers[i] = Simd::round(scaled[i]);
+    return Simd::saturated_bytes(integers[0], integers[1], integers[2], integers[3], zero_point_);
+  }
+
   [[gnu::always_inline]] typename Simd::Bytes operator()(const typename Simd::Float (&scaled)[4]) const {
     typename Simd::Int integers[4];
 #pragma GCC unroll 4

@@ -17,7 +17,10 @@ class RequantizedTile {
 
  public:
   RequantizedTile(const RequantizedTerms& terms, const RequantizeArgs& to)
-      : terms_(terms), to_(to), quantizer_(to.quantize) {}
+      : terms_(terms),
+        to_(to),
+        quantizer_(to.quantize),
+        form_(to.residual ? Form::any : terms.fits_int32 && quantizer_.is_all_bytes(to.quantize) ? Form::plain : Form::limited) {}
 
   /// What a tile's sums begin with.
   Int start(int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
@@ -25,15 +28,24 @@ class RequantizedTile {
   /// @param columns  of the output from `column` on, at most as many as a row of the sums has
   template <int kRows, int kVectors>
   [[gnu::always_inline]] void operator()(int64_t row, int64_t column, int64_t columns, Int (&sums)[kRows][kVectors]) const {
-    const bool simple = columns == kVectors * Simd::kLanes && !to_.residual;
-    simple ? rows<true>(row, column, columns, sums) : rows<false>(row, column, columns, sums);
+    const bool whole = columns == kVectors * Simd::kLanes;
+    if (whole && form_ == Form::plain) {
+      rows<Form::plain>(row, column, columns, sums);
+    } else if (whole && form_ == Form::limited) {
+      rows<Form::limited>(row, column, columns, sums);
+    } else {
+      rows<Form::any>(row, column, columns, sums);
+    }
   }
 
  private:
-  /// @tparam kSimple  whole vectors, and nothing to be added to them: without a branch
-  template <bool kSimple, int kRows, int kVectors>
+  /// What is to be done, from the least on; all but the last with whole vectors, without a branch.
+  enum class Form : uint8_t { plain, limited, any };
+
+  template <Form kForm, int kRows, int kVectors>
   [[gnu::always_inline]] void rows(int64_t row, int64_t column, int64_t columns, Int (&sums)[kRows][kVectors]) const {
     constexpr int kRowsAtOnce = 4 / kVectors;
+    constexpr bool kSimple = kForm != Form::any;
     if constexpr (kSimple) columns = kVectors * Simd::kLanes;
     Float multiplier[kVectors], bias[kVectors];
 #pragma GCC unroll 2
@@ -57,7 +69,7 @@ class RequantizedTile {
           values[i] = add_residual(values[i], row + r, column + v * Simd::kLanes, columns - v * Simd::kLanes);
         }
       }
-      store<0, kRows, kVectors>(first, quantizer_(values), columns, out);
+      store<0, kRows, kVectors>(first, kForm == Form::plain ? quantizer_.all_bytes(values) : quantizer_(values), columns, out);
     }
   }
 
@@ -79,6 +91,7 @@ class RequantizedTile {
   RequantizedTerms terms_;
   RequantizeArgs to_;  // a copy: the output may not alias it
   BytesQuantizer<Simd> quantizer_;
+  Form form_;
 };
 
 /// What becomes of the sums of some columns. As small as it is, a tile takes it with the row in registers.
