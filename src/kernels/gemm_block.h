@@ -224,7 +224,7 @@ inline void multiply_requantized(const KernelTable& table, const RowBlock& block
     return;
   }
   table.multiply_requantized(
-      {block.q.data, block.q.stride, block.rows, weight.panel(first_panel), columns, weight.padded_k(), terms, to});
+      {block.q.data, block.q.stride, block.rows, weight.panel(first_panel), columns, weight.k(), weight.padded_k(), terms, to});
 }
 
 /// Multiplies a block of rows and a group of panels and calls `finish(args, column)` for each panel, which starts at that

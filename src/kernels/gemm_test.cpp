@@ -284,6 +284,37 @@ TEST(RequantizedGemm, DoesNotOverflowOnTheWay) {
   });
 }
 
+// Where bytes have all of their range, nothing limits what fits int32 but their saturation; what does not fit has to be limited.
+TEST(RequantizedGemm, DoesNotOverflowOnTheWayToBytesOfAllValues) {
+  constexpr int64_t kRows = 20, kWeights = 32, kDepth = 8;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<uint8_t> q(kRows * kDepth, 255);
+  std::vector<int8_t> weight(kWeights * kDepth);
+  for (int64_t c = 0; c < kWeights; ++c) std::fill_n(&weight[c * kDepth], kDepth, c % 2 == 0 ? 127 : -128);
+  const std::vector<float> scales(kRows, 1.0f);
+  const std::vector<int32_t> zero_points(kRows, 0);
+  const float one = 1.0f;
+  // Sums times 1 / scale: from ones that are bytes to ones beyond float32.
+  for (const float scale : {2048.0f, 1.0f, 1e-3f, 2.5e-4f, 2.4e-4f, 1e-4f, 1e-38f}) {
+    for (const float strange : {0.0f, kInfinity, -kInfinity, std::nanf("")}) {
+      std::vector<float> bias(kWeights, 0.0f);
+      bias[6] = bias[7] = strange;
+      for_each_isa([&] {
+        std::vector<uint8_t> out(kRows * kWeights);
+        gemm({.q = {q.data(), kDepth}, .rows = kRows, .scale = scales.data(), .zero_point = zero_points.data()},
+             PackedWeight(weight.data(), kWeights, kDepth), {.scale = &one}, {.bias = bias.data()}, AffineQParams{scale, 5, 0, 255},
+             Matrix<uint8_t>{out.data(), kWeights});
+        for (int64_t i = 0; i < kRows * kWeights; ++i) {
+          const int64_t column = i % kWeights;
+          const double sum = 255.0 * kDepth * weight[column * kDepth] + bias[column];
+          const double expected = std::isnan(sum) ? 0.0 : std::clamp(std::nearbyint(sum / scale) + 5.0, 0.0, 255.0);
+          ASSERT_EQ(out[i], expected) << "scale " << scale << ", bias " << bias[column] << ", column " << column;
+        }
+      });
+    }
+  }
+}
+
 TEST(RequantizedGemm, AddsAResidualForEveryTailOfOutputsAndRows) {
   for (int64_t n = 1; n <= 50; ++n) {
     expect_exact_everywhere({.m = n % 13 + 1, .n = n, .k = 12, .per_channel = true, .bias = true, .relu = n % 2 == 0, .residual = true});

@@ -117,7 +117,7 @@ struct MultiplyRequantizedArgs {
   int64_t rows;  ///< 1 .. kRowBlock
   const int8_t* panels;
   int64_t columns;  ///< of all panels; the last one may have columns beyond them
-  int64_t padded_k;
+  int64_t k, padded_k;
   RequantizedTerms terms;
   RequantizeArgs to;
 };

@@ -64,16 +64,15 @@ struct Prefetch {
 
 /// Rows x Panels * 16 columns: vpdpbusd adds four products of u8 and s8 to an int32 lane, without saturation.
 template <int kRows, int kPanels, class Finish>
-[[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t padded_k, Finish finish,
-                                       Prefetch prefetch) {
-  const int64_t panel_bytes = padded_k * kColumns;
+[[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, int64_t k, const int8_t* b, int64_t panel_bytes,
+                                       Finish finish, Prefetch prefetch) {
   __m512i acc[kRows][kPanels];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
     for (int p = 0; p < kPanels; ++p) acc[r][p] = finish.start(p);
   }
-  for (const uint8_t* const end = a + padded_k; a < end; a += 4, b += 4 * kColumns) {
+  for (const uint8_t* const end = a + k; a < end; a += 4, b += 4 * kColumns) {
     hide(a_stride);
     if constexpr (kRows >= kPrefetchingRows) {
       _mm_prefetch(prefetch.from, _MM_HINT_T0);
@@ -97,26 +96,26 @@ template <int kRows, int kPanels, class Finish>
 /// Multiplies rows with panels by tiles. `finish(column, columns)` gives a function of a row: what becomes of a tile that starts
 /// there.
 template <class Finish>
-void multiply(const uint8_t* a, int64_t a_stride, int64_t rows, const int8_t* panels, int64_t columns, int64_t padded_k,
+void multiply(const uint8_t* a, int64_t a_stride, int64_t rows, int64_t k, const int8_t* panels, int64_t columns, int64_t padded_k,
               const Finish& finish) {
   constexpr int kTileRows = 12;
+  const int64_t panel_bytes = padded_k * kColumns;
   for (int64_t column = 0; column < columns; column += 2 * kColumns) {
     const int64_t left = columns - column;
     const auto finish_row = finish(column, left < 2 * kColumns ? left : 2 * kColumns);
     using Sums = decltype(finish_row(0));
-    const int8_t* const b = panels + column * padded_k;
+    const int8_t* const b = panels + column / kColumns * panel_bytes;
     const int64_t next_panels = left > 3 * kColumns ? 2 : left > 2 * kColumns ? 1 : 0;
     for_each_row_tile<kTileRows>(rows, [&]<int kRows>(int64_t row) {
       const auto tile = left > kColumns ? accumulate_tile<kRows, 2, Sums> : accumulate_tile<kRows, 1, Sums>;
-      const int64_t bytes = next_panels * kColumns * padded_k;
-      tile(a + row * a_stride, a_stride, b, padded_k, finish_row(row),
-           {b + 2 * kColumns * padded_k + bytes * row / rows, next_panels * 4 * kColumns * kRows / rows});
+      tile(a + row * a_stride, a_stride, k, b, panel_bytes, finish_row(row),
+           {b + 2 * panel_bytes + next_panels * panel_bytes * row / rows, next_panels * 4 * kColumns * kRows / rows});
     });
   }
 }
 
 void accumulate(const AccumulateArgs& args) {
-  multiply(args.a, args.a_stride, args.rows, args.panels, args.panel_count * kColumns, args.padded_k,
+  multiply(args.a, args.a_stride, args.rows, args.padded_k, args.panels, args.panel_count * kColumns, args.padded_k,
            [&](int64_t column, int64_t) {
              return [&args, sums = args.sums + column * args.rows](int64_t row) {
                return StoredSums{sums + row * kColumns, args.rows};
@@ -126,7 +125,7 @@ void accumulate(const AccumulateArgs& args) {
 
 void multiply_requantized(const MultiplyRequantizedArgs& args) {
   const RequantizedTile<Avx512VnniSimd> requantize(args.terms, args.to);
-  multiply(args.a, args.a_stride, args.rows, args.panels, args.columns, args.padded_k,
+  multiply(args.a, args.a_stride, args.rows, args.k, args.panels, args.columns, args.padded_k,
            [&](int64_t column, int64_t columns) {
              return [range = RequantizedColumnRange<Avx512VnniSimd>{requantize, column, columns}](int64_t row) {
                return RequantizedSums{range, row};

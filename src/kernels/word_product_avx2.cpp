@@ -123,7 +123,7 @@ void multiply_requantized_avx2(const MultiplyRequantizedArgs& args) {
       const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
       const Avx2RequantizedPanel panel{{requantize, column, columns}, args.terms.start + column, 0};
       for_each_row_tile<kTileRows>(count, [&]<int kRows>(int64_t row) {
-        accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, k / 4,
+        accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, (args.k + 3) / 4,
                                Avx2RequantizedSums{panel, first + row});
       });
     }
