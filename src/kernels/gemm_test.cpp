@@ -302,8 +302,8 @@ TEST(RequantizedGemm, DoesNotOverflowOnTheWayToBytesOfAllValues) {
       for_each_isa([&] {
         std::vector<uint8_t> out(kRows * kWeights);
         gemm({.q = {q.data(), kDepth}, .rows = kRows, .scale = scales.data(), .zero_point = zero_points.data()},
-             PackedWeight(weight.data(), kWeights, kDepth), {.scale = &one}, {.bias = bias.data()}, AffineQParams{scale, 5, 0, 255},
-             Matrix<uint8_t>{out.data(), kWeights});
+             PackedWeight(weight.data(), kWeights, kDepth), {.scale = &one}, {.bias = bias.data()},
+             AffineQParams{scale, 5, 0, 255}, Matrix<uint8_t>{out.data(), kWeights});
         for (int64_t i = 0; i < kRows * kWeights; ++i) {
           const int64_t column = i % kWeights;
           const double sum = 255.0 * kDepth * weight[column * kDepth] + bias[column];

@@ -96,8 +96,8 @@ template <int kRows, int kPanels, class Finish>
 /// Multiplies rows with panels by tiles. `finish(column, columns)` gives a function of a row: what becomes of a tile that starts
 /// there.
 template <class Finish>
-void multiply(const uint8_t* a, int64_t a_stride, int64_t rows, int64_t k, const int8_t* panels, int64_t columns, int64_t padded_k,
-              const Finish& finish) {
+void multiply(const uint8_t* a, int64_t a_stride, int64_t rows, int64_t k, const int8_t* panels, int64_t columns,
+              int64_t padded_k, const Finish& finish) {
   constexpr int kTileRows = 12;
   const int64_t panel_bytes = padded_k * kColumns;
   for (int64_t column = 0; column < columns; column += 2 * kColumns) {

@@ -20,7 +20,9 @@ class RequantizedTile {
       : terms_(terms),
         to_(to),
         quantizer_(to.quantize),
-        form_(to.residual ? Form::any : terms.fits_int32 && quantizer_.is_all_bytes(to.quantize) ? Form::plain : Form::limited) {}
+        form_(to.residual                                                ? Form::any
+              : terms.fits_int32 && quantizer_.is_all_bytes(to.quantize) ? Form::plain
+                                                                         : Form::limited) {}
 
   /// What a tile's sums begin with.
   Int start(int64_t column) const { return Simd::load(terms_.start + column, AllLanes{}); }
