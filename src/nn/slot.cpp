@@ -16,11 +16,19 @@ int64_t next_hook_id() {
   return id++;
 }
 
+/// The child that has the slot's state, or null. Every call of a quantized module comes here: comparing types is faster than to look
+/// for its name, of which it is the only one, as a slot has a few children at most.
+const std::shared_ptr<torch::nn::Module>* find_state_child(const torch::nn::Module& module) {
+  for (const auto& child : Internals::children(const_cast<torch::nn::Module&>(module))) {
+    const torch::nn::Module& it = *child.value();
+    if (typeid(it) == typeid(SlotState)) return &child.value();
+  }
+  return nullptr;
+}
+
 std::shared_ptr<SlotState> find_state(const torch::nn::Module& module) {
-  const auto* const child = Internals::children(const_cast<torch::nn::Module&>(module)).find(SlotState::kName);
-  // Comparing types is faster than a dynamic_cast, and every call of a quantized module comes here.
-  const bool is_state = child && typeid(**child) == typeid(SlotState);
-  return is_state ? std::static_pointer_cast<SlotState>(*child) : nullptr;
+  const auto* const child = find_state_child(module);
+  return child ? std::static_pointer_cast<SlotState>(*child) : nullptr;
 }
 
 }  // namespace
@@ -157,8 +165,8 @@ SlotState& SlotBase::make_state() {
 
 const std::string& SlotBase::path() const {
   if (!path_.empty()) return path_;
-  const auto existing = state();  // of a clone, which has lost path_
-  return existing ? existing->path : path_;
+  const auto* const existing = find_state_child(module());  // of a clone, which has lost path_
+  return existing ? static_cast<const SlotState&>(**existing).path : path_;
 }
 
 void SlotBase::set_path(std::string path) {
