@@ -4,7 +4,7 @@
 
 namespace octet::kernels {
 
-/// Calls `tile.operator()<rows>(first_row)` with the number of rows as a constant. Like for_each_row_tile, it belongs to the file
+/// Calls `tile.operator()<rows>(first_row)` with the number of rows as a constant. Like the others here, it belongs to the file
 /// of the `tile`.
 template <int kMostRows, class Tile>
 void call_row_tile(int64_t rows, int64_t first_row, const Tile& tile) {
@@ -14,15 +14,25 @@ void call_row_tile(int64_t rows, int64_t first_row, const Tile& tile) {
   tile.template operator()<kMostRows>(first_row);
 }
 
-/// Cuts rows into tiles of at most kMostRows, as even as can be, and calls `tile.operator()<rows>(first_row)` for each.
+/// Cuts rows into tiles of at most kMostRows, as even as can be, and calls `tiles.operator()<rows>(first_row, count)` for those
+/// of each height, of which there are two at most.
+template <int kMostRows, class Tiles>
+void for_each_tile_height(int64_t rows, const Tiles& tiles) {
+  const int64_t count = (rows + kMostRows - 1) / kMostRows;
+  if (count == 0) return;
+  const int64_t height = rows / count, higher = rows % count, lower = count - higher;
+  call_row_tile<kMostRows>(height, 0, [&]<int kRows>(int64_t row) { tiles.template operator()<kRows>(row, lower); });
+  if (higher == 0) return;
+  call_row_tile<kMostRows>(height + 1, lower * height,
+                           [&]<int kRows>(int64_t row) { tiles.template operator()<kRows>(row, higher); });
+}
+
+/// Cuts them likewise, and calls `tile.operator()<rows>(first_row)` for each tile.
 template <int kMostRows, class Tile>
 void for_each_row_tile(int64_t rows, const Tile& tile) {
-  int64_t row = 0;
-  for (int64_t left = (rows + kMostRows - 1) / kMostRows; left > 0; --left) {
-    const int64_t height = (rows - row) / left;
-    call_row_tile<kMostRows>(height, row, tile);
-    row += height;
-  }
+  for_each_tile_height<kMostRows>(rows, [&]<int kRows>(int64_t row, int64_t count) {
+    for (; count > 0; --count, row += kRows) tile.template operator()<kRows>(row);
+  });
 }
 
 }  // namespace octet::kernels

@@ -35,6 +35,7 @@ struct Avx2StoredSums {
       for (int v = 0; v < 2; ++v) _mm256_store_si256(at(r, v), acc[r][v]);
     }
   }
+  void skip(int rows) { sums += rows * kColumns; }
   __m256i* at(int row, int vector) const { return reinterpret_cast<__m256i*>(sums + row * kColumns) + vector; }
 };
 
@@ -49,6 +50,7 @@ struct Avx2RequantizedSums {
   const Avx2RequantizedPanel& panel;
   int64_t row;
 
+  void skip(int rows) { row += rows; }
   __m256i start(int r, int vector) const {
     return Avx2Simd::load(panel.seeds + (row + r) * panel.seed_stride + 8 * vector, AllLanes{});
   }

@@ -20,28 +20,32 @@ namespace {
       : [a] "m"(*reinterpret_cast<const int16_t(*)[2]>(a)), [b0] "x"(b0), [b1] "x"(b1));
 }
 
-/// Rows x 16 columns.
+/// Tiles of rows x 16 columns that follow each other. What they have in common is set up once, which counts where sums are short.
 template <int kRows, class Finish>
-[[gnu::noinline]] void accumulate_tile(const int16_t* a, int64_t a_stride, int64_t odd, const int16_t* b, int64_t quads, Finish finish) {
-  __m256i acc[kRows][2];
+[[gnu::noinline]] void accumulate_tiles(const int16_t* a, int64_t a_stride, int64_t odd, const int16_t* weight, int64_t quads,
+                                        int64_t tiles, Finish finish) {
+  for (; tiles > 0; --tiles, a += kRows * a_stride, finish.skip(kRows)) {
+    __m256i acc[kRows][2];
 #pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
+    for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(r, v);
-  }
-  const auto load = [](const int16_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); };
-  for (const int16_t* const end = a + 2 * quads; a < end; a += 2) {
-#pragma GCC unroll 2
-    for (const bool is_odd : {false, true}) {
-      asm("" : "+r"(a_stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
-      const int16_t* const from = is_odd ? a + odd : a;
-      const __m256i b0 = load(b), b1 = load(b + kColumns);
-#pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], from + r * a_stride, b0, b1);
-      b += 2 * kColumns;
+      for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(r, v);
     }
+    const auto load = [](const int16_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); };
+    const int16_t* b = weight;
+    for (const int16_t *from = a, *const end = a + 2 * quads; from < end; from += 2) {
+#pragma GCC unroll 2
+      for (const bool is_odd : {false, true}) {
+        asm("" : "+r"(a_stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
+        const int16_t* const pairs = is_odd ? from + odd : from;
+        const __m256i b0 = load(b), b1 = load(b + kColumns);
+#pragma GCC unroll 8
+        for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], pairs + r * a_stride, b0, b1);
+        b += 2 * kColumns;
+      }
+    }
+    finish(acc);
   }
-  finish(acc);
 }
 
 /// k activations, a multiple of 8: first the even ones' pairs, then the odd ones'.
@@ -77,8 +81,8 @@ constexpr int kTileRows = 6;
 }  // namespace
 
 void multiply_words_avx2(const WordProductArgs& args) {
-  multiply_words<kTileRows>(args, [&]<int kRows>(const int16_t* words, const int16_t* weight, int32_t* sums) {
-    accumulate_tile<kRows>(words, args.row_stride, args.odd, weight, args.quads, Avx2StoredSums{sums, args.add});
+  multiply_words<kTileRows>(args, [&]<int kRows>(const int16_t* words, const int16_t* weight, int64_t tiles, int32_t* sums) {
+    accumulate_tiles<kRows>(words, args.row_stride, args.odd, weight, args.quads, tiles, Avx2StoredSums{sums, args.add});
   });
 }
 
@@ -122,9 +126,9 @@ void multiply_requantized_avx2(const MultiplyRequantizedArgs& args) {
       widen_panel(args.panels + column * k, k, weight);
       const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
       const Avx2RequantizedPanel panel{{requantize, column, columns}, args.terms.start + column, 0};
-      for_each_row_tile<kTileRows>(count, [&]<int kRows>(int64_t row) {
-        accumulate_tile<kRows>(rows + row * row_stride, row_stride, k / 2, weight, (args.k + 3) / 4,
-                               Avx2RequantizedSums{panel, first + row});
+      for_each_tile_height<kTileRows>(count, [&]<int kRows>(int64_t row, int64_t tiles) {
+        accumulate_tiles<kRows>(rows + row * row_stride, row_stride, k / 2, weight, (args.k + 3) / 4, tiles,
+                                Avx2RequantizedSums{panel, first + row});
       });
     }
   }
