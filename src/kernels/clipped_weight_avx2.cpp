@@ -70,36 +70,46 @@ void accumulate_panel(const ClippedWeightArgs& args, int64_t panel, const Finish
 
 constexpr int64_t kHalf = kTransposedRows / 2;  ///< the rows of a vector of bytes
 
-/// 8 x 8 integers: `out[i * stride] = {rows[0][i], rows[1][i], ...}`
-void transpose_integers(const int32_t (*rows)[kTransposedRows], int32_t* out, int64_t stride) {
+/// The sums of 32 rows in the order of their instructions: vector i has the rows [4 * i, 4 * i + 4), and those 16 rows further on.
+struct HalfSums {
+  __m256i vector[4];
+};
+
+/// Writes the rows of vector i of eight columns.
+[[gnu::always_inline]] inline void transpose_sums(const HalfSums* columns, int64_t columns_stride, int i, int32_t* seeds) {
   __m256i a[8], b[8];
-  for (int i = 0; i < 8; ++i) a[i] = _mm256_load_si256(reinterpret_cast<const __m256i*>(rows[i]));
-  for (int i = 0; i < 8; i += 2) {
-    b[i] = _mm256_unpacklo_epi32(a[i], a[i + 1]);
-    b[i + 1] = _mm256_unpackhi_epi32(a[i], a[i + 1]);
+#pragma GCC unroll 8
+  for (int c = 0; c < 8; ++c) a[c] = load(&columns[c * columns_stride].vector[i]);
+#pragma GCC unroll 4
+  for (int c = 0; c < 8; c += 2) {
+    b[c] = _mm256_unpacklo_epi32(a[c], a[c + 1]);
+    b[c + 1] = _mm256_unpackhi_epi32(a[c], a[c + 1]);
   }
-  for (int i = 0; i < 8; i += 4) {
-    a[i] = _mm256_unpacklo_epi64(b[i], b[i + 2]);
-    a[i + 1] = _mm256_unpackhi_epi64(b[i], b[i + 2]);
-    a[i + 2] = _mm256_unpacklo_epi64(b[i + 1], b[i + 3]);
-    a[i + 3] = _mm256_unpackhi_epi64(b[i + 1], b[i + 3]);
+#pragma GCC unroll 2
+  for (int c = 0; c < 8; c += 4) {
+    a[c] = _mm256_unpacklo_epi64(b[c], b[c + 2]);
+    a[c + 1] = _mm256_unpackhi_epi64(b[c], b[c + 2]);
+    a[c + 2] = _mm256_unpacklo_epi64(b[c + 1], b[c + 3]);
+    a[c + 3] = _mm256_unpackhi_epi64(b[c + 1], b[c + 3]);
   }
-  for (int i = 0; i < 4; ++i) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(out + i * stride), _mm256_permute2x128_si256(a[i], a[i + 4], 0x20));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(out + (i + 4) * stride), _mm256_permute2x128_si256(a[i], a[i + 4], 0x31));
+#pragma GCC unroll 4
+  for (int r = 0; r < 4; ++r) {
+    const auto store = [&](int row, __m256i v) { _mm256_store_si256(reinterpret_cast<__m256i*>(seeds + row * kColumns), v); };
+    store(4 * i + r, _mm256_permute2x128_si256(a[r], a[r + 4], 0x20));
+    store(4 * i + r + 16, _mm256_permute2x128_si256(a[r], a[r + 4], 0x31));
   }
 }
 
 /// What was clipped off a column times kHalves * kHalf rows.
 template <int kHalves>
 void multiply_clipped_off(const uint8_t* transposed, const ClippedOffWeights* entry, const ClippedOffWeights* end, int32_t start,
-                          int32_t* sums) {
+                          HalfSums (&sums)[kHalves]) {
   const __m256i ones = _mm256_set1_epi16(1);
-  __m256i acc[kHalves][4];
+  HalfSums acc[kHalves];
 #pragma GCC unroll 2
   for (int h = 0; h < kHalves; ++h) {
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) acc[h][i] = _mm256_set1_epi32(start);
+    for (int i = 0; i < 4; ++i) acc[h].vector[i] = _mm256_set1_epi32(start);
   }
   for (; entry < end; ++entry) {
     int32_t values;
@@ -111,37 +121,28 @@ void multiply_clipped_off(const uint8_t* transposed, const ClippedOffWeights* en
       const __m256i a0 = rows(0), a1 = rows(1), a2 = rows(2), a3 = rows(3);
       const __m256i low0 = _mm256_unpacklo_epi8(a0, a1), high0 = _mm256_unpackhi_epi8(a0, a1);
       const __m256i low1 = _mm256_unpacklo_epi8(a2, a3), high1 = _mm256_unpackhi_epi8(a2, a3);
-      multiply_add_quad(acc[h][0], weights, _mm256_unpacklo_epi16(low0, low1), ones);
-      multiply_add_quad(acc[h][1], weights, _mm256_unpackhi_epi16(low0, low1), ones);
-      multiply_add_quad(acc[h][2], weights, _mm256_unpacklo_epi16(high0, high1), ones);
-      multiply_add_quad(acc[h][3], weights, _mm256_unpackhi_epi16(high0, high1), ones);
+      multiply_add_quad(acc[h].vector[0], weights, _mm256_unpacklo_epi16(low0, low1), ones);
+      multiply_add_quad(acc[h].vector[1], weights, _mm256_unpackhi_epi16(low0, low1), ones);
+      multiply_add_quad(acc[h].vector[2], weights, _mm256_unpacklo_epi16(high0, high1), ones);
+      multiply_add_quad(acc[h].vector[3], weights, _mm256_unpackhi_epi16(high0, high1), ones);
     }
   }
 #pragma GCC unroll 2
-  for (int h = 0; h < kHalves; ++h) {
-    // A lane has had the rows of its half of the vectors.
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) {
-      const __m256i &a = acc[h][i % 2 * 2], &b = acc[h][i % 2 * 2 + 1];
-      const __m256i rows = i < 2 ? _mm256_permute2x128_si256(a, b, 0x20) : _mm256_permute2x128_si256(a, b, 0x31);
-      _mm256_store_si256(reinterpret_cast<__m256i*>(sums + h * kHalf) + i, rows);
-    }
-  }
+  for (int h = 0; h < kHalves; ++h) sums[h] = acc[h];
 }
 
 /// `seeds[row][column] = start[column] +` what was clipped off, of a panel's columns; for whole halves of rows.
 template <int kHalves>
 void seed_panel(const ClippedWeightArgs& args, int64_t panel, const int32_t* start, int32_t* seeds) {
-  alignas(64) int32_t columns[kColumns][kTransposedRows];
+  HalfSums sums[kColumns][kHalves];
   const uint32_t* const ends = args.ends + panel * kColumns;
   for (int64_t c = 0; c < kColumns; ++c) {
     multiply_clipped_off<kHalves>(args.transposed, args.clipped_off + ends[c], args.clipped_off + ends[c + 1],
-                                  start ? start[c] : 0, columns[c]);
+                                  start ? start[c] : 0, sums[c]);
   }
-  for (int64_t row = 0; row < kHalves * kHalf; row += 8) {
+  for (int64_t h = 0; h < kHalves; ++h) {
     for (int64_t c = 0; c < kColumns; c += 8) {
-      transpose_integers(reinterpret_cast<const int32_t(*)[kTransposedRows]>(&columns[c][row]), seeds + row * kColumns + c,
-                         kColumns);
+      for (int i = 0; i < 4; ++i) transpose_sums(&sums[c][h], kHalves, i, seeds + h * kHalf * kColumns + c);
     }
   }
 }
