@@ -40,14 +40,26 @@ std::vector<T> random_bytes(int64_t count) {
   return values;
 }
 
-/// Of a normal distribution. Unsigned ones are activations; with a zero point of 0 they are those behind a relu.
-template <class T>
-std::vector<T> normal_bytes(int64_t count, int32_t zero_point, float deviation) {
-  constexpr float kLowest = std::numeric_limits<T>::min(), kHighest = std::numeric_limits<T>::max();
+/// Activations of a normal distribution; with a zero point of 0 they are those behind a relu.
+std::vector<uint8_t> normal_activations(int64_t count, int32_t zero_point, float deviation) {
   std::mt19937 random(1);
   std::normal_distribution<float> normal(static_cast<float>(zero_point), deviation);
-  std::vector<T> values(count);
-  for (T& value : values) value = static_cast<T>(std::clamp(std::nearbyint(normal(random)), kLowest, kHighest));
+  std::vector<uint8_t> values(count);
+  for (uint8_t& value : values) value = static_cast<uint8_t>(std::clamp(std::nearbyint(normal(random)), 0.0f, 255.0f));
+  return values;
+}
+
+/// Weights of a normal distribution, of each of n channels k that are quantized with a scale of their own: the largest is 127.
+std::vector<int8_t> normal_weights(int64_t n, int64_t k) {
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<int8_t> values;
+  std::vector<float> channel(k);
+  for (int64_t i = 0; i < n; ++i) {
+    float largest = 0.0f;
+    for (float& value : channel) largest = std::max(largest, std::abs(value = normal(random)));
+    for (const float value : channel) values.push_back(static_cast<int8_t>(std::nearbyint(value / largest * 127.0f)));
+  }
   return values;
 }
 
@@ -68,8 +80,8 @@ void measure(benchmark::State& state, const Run& run) {
 void bench_gemm(benchmark::State& state, Isa isa, Shape shape) {
   const ScopedIsa forced(isa);
   const auto [m, n, k] = shape;
-  const auto q = normal_bytes<uint8_t>(m * k, 128, 30.0f);
-  const PackedWeight weight(normal_bytes<int8_t>(n * k, 0, 35.0f).data(), n, k);
+  const auto q = normal_activations(m * k, 128, 30.0f);
+  const PackedWeight weight(normal_weights(n, k).data(), n, k);
   const std::vector<float> weight_scale(n, 0.01f), bias(n, 1.0f);
   const float scale = 0.05f;
   const int32_t zero_point = 100;
@@ -223,8 +235,8 @@ void bench_convolution(benchmark::State& state, Isa isa, const ConvolutionLayer&
   const Spatial out_size = geometry.output_size(size);
   const int64_t depth = layer.in_channels / layer.groups * geometry.taps();
   const int64_t outputs = out_size[0] * out_size[1] * out_size[2] * layer.out_channels;
-  const auto q = normal_bytes<uint8_t>(size[0] * size[1] * size[2] * layer.in_channels, 0, 50.0f);
-  const PackedConvolution weight(normal_bytes<int8_t>(layer.out_channels * depth, 0, 35.0f).data(), geometry);
+  const auto q = normal_activations(size[0] * size[1] * size[2] * layer.in_channels, 0, 50.0f);
+  const PackedConvolution weight(normal_weights(layer.out_channels, depth).data(), geometry);
   const std::vector<float> weight_scale(layer.out_channels, 0.01f), bias(layer.out_channels, 1.0f);
   std::vector<uint8_t> out(outputs);
   measure(state, [&] {

@@ -236,7 +236,7 @@ class PixelBlock {
 /// for all the panels it is given.
 void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor parallel_for) {
   const Raster raster(phase, call.input.batch, call.out_size);
-  const int64_t pixels = raster.pixels(), row_blocks = ceil_div(pixels, kRowBlock);
+  const int64_t pixels = raster.pixels();
   const int64_t groups = call.geometry.groups;
   const PanelGroups panel_groups(phase.groups[0], std::min(pixels, kRowBlock));
   const int64_t group_channels = call.geometry.out_channels / groups;
@@ -246,11 +246,12 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
   const bool clipped_weights = std::all_of(phase.groups.begin(), phase.groups.end(), [&](const PackedWeight& weight) {
     return takes_clipped_weight(call.table, weight, std::min(pixels, kRowBlock));
   });
+  const RowBlocks row_blocks(pixels, clipped_weights);
   const bool at_once = can_requantize_at_once(call.table, phase.groups[0], call.columns.affine, clipped_weights);
   thread_local RequantizedColumns terms_of_thread;
   const RequantizedColumns& terms = at_once ? requantized_columns(call, phase, terms_of_thread) : terms_of_thread;
 
-  parallel_for(0, row_blocks * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
+  parallel_for(0, row_blocks.count * groups * panel_groups.count, grain_size, [&](int64_t begin, int64_t end) {
     thread_local AlignedScratch<uint8_t> gathered, transposed_rows;
     PixelBlock block(call, phase, raster, gathered);
     thread_local ClippedRows clipped;
@@ -260,7 +261,7 @@ void run_gemm_phase(const ConvolutionCall& call, const Phase& phase, ParallelFor
       const int64_t panel_group = item % panel_groups.count, group = item / panel_groups.count % groups;
       const int64_t row_block = item / panel_groups.count / groups;
       const int64_t next = std::min(item - panel_group + panel_groups.count, end);
-      block.take(part_begin(pixels, row_blocks, row_block), part_begin(pixels, row_blocks, row_block + 1), group);
+      block.take(row_blocks.begin(row_block), row_blocks.begin(row_block + 1), group);
       const PackedWeight& weight = phase.groups[group];
       const int64_t first_channel = group * group_channels;
       const int64_t first_panel = panel_group * panel_groups.size;

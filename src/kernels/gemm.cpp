@@ -59,19 +59,19 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
   thread_local std::vector<RowTerms> terms_of_thread;  // kept, as a recurrent network comes here at every step
   get_row_terms(activations, weight, columns.affine, terms_of_thread);
   const RowTerms* const terms = terms_of_thread.data();
-  const int64_t row_blocks = ceil_div(activations.rows, kRowBlock);
   const int64_t block_rows = std::min(activations.rows, kRowBlock);
   const PanelGroups groups(weight, block_rows);
   const int64_t grain_size = items_per_task(kMacsPerTask, block_rows * groups.size * kColumns * weight.padded_k());
 
   const bool clipped_weight = takes_clipped_weight(table, weight, block_rows);
+  const RowBlocks row_blocks(activations.rows, clipped_weight);
   const bool at_once =
       to && block_rows > 0 && !activations.per_row && can_requantize_at_once(table, weight, columns.affine, clipped_weight);
   thread_local RequantizedColumns columns_of_thread;
   const RequantizedColumns& requantized = columns_of_thread;
   if (at_once) columns_of_thread.reserve(1, weight.panels()).set(0, weight, columns, 0, terms[0], to->quantize.inverse_scale);
 
-  parallel_for(0, row_blocks * groups.count, grain_size, [&](int64_t begin, int64_t end) {
+  parallel_for(0, row_blocks.count * groups.count, grain_size, [&](int64_t begin, int64_t end) {
     thread_local ClippedRows clipped;
     thread_local AlignedScratch<uint8_t> transposed_rows;
     clipped.begin();
@@ -79,8 +79,7 @@ void run(const QuantizedActivations& activations, const PackedWeight& weight, co
       // All items of the same rows.
       const int64_t row_block = item / groups.count, first_panel = item % groups.count * groups.size;
       const int64_t next = std::min((row_block + 1) * groups.count, end);
-      const int64_t row = part_begin(activations.rows, row_blocks, row_block);
-      const int64_t row_end = part_begin(activations.rows, row_blocks, row_block + 1);
+      const int64_t row = row_blocks.begin(row_block), row_end = row_blocks.begin(row_block + 1);
       const RowBlock rows{{activations.q.row(row), activations.q.stride}, row_end - row, terms + row};
       const int64_t panels = std::min((next - item) * groups.size, groups.panels - first_panel);
       const RowBlock block = clipped_weight ? transposed(table, rows, weight, transposed_rows)

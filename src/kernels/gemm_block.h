@@ -26,6 +26,16 @@ static_assert(kColumns == PackedWeight::kPanelColumns);
 /// Where a part begins, if `size` items are cut into `parts` as evenly as can be.
 constexpr int64_t part_begin(int64_t size, int64_t parts, int64_t part) { return size * part / parts; }
 
+/// How rows are cut into blocks, as evenly as can be: of 60 rows at most, which make whole tiles on every ISA, or, for weights'
+/// clipped form, of twice 32 rows, as so many take part in what was clipped off whether they are there or not.
+struct RowBlocks {
+  RowBlocks(int64_t rows, bool clipped_weight)
+      : rows(rows), unit(clipped_weight ? 32 : 1), units(ceil_div(rows, unit)), count(ceil_div(units, clipped_weight ? 2 : 60)) {}
+  int64_t begin(int64_t block) const { return std::min(part_begin(units, count, block) * unit, rows); }
+
+  int64_t rows, unit, units, count;
+};
+
 /// @param n      output channels
 /// @param depth  how many products make one sum
 inline void check_weight_qparams(const WeightQParams& qparams, int64_t n, int64_t depth, std::string_view function) {

@@ -12,7 +12,7 @@
 namespace octet::kernels {
 
 constexpr int64_t kColumns = 16;   ///< PackedWeight::kPanelColumns
-constexpr int64_t kRowBlock = 60;  ///< rows that one call of `accumulate` takes at most
+constexpr int64_t kRowBlock = 64;  ///< rows that one call of `accumulate` takes at most
 /// What one call of `accumulate` sums at most: of few rows many panels, of kRowBlock rows two.
 constexpr int64_t kSums = 2 * kRowBlock * kColumns;
 
