@@ -10,40 +10,19 @@
 //   kGroup, kParts           rows of the input that the dot product takes; vectors of sums that the channels need
 //   kSums                    sums of each channel that are added up at once, where the input is laid out in memory
 //   kStreamRows              rows of outputs that DepthwiseStream computes at once; 0: it is not to be used
-//   Bytes, Words, Int, Float vectors of integers of 8, 16 and 32 bits and of floats
+//   kJoined                  outputs of these channels that are joined as bytes at once
+//   Bytes, Int, Float        vectors of bytes of the input, of integers of 32 bits and of floats
+//   Joined, Words            vectors of joined bytes, and of as many words as bytes
 //   Lanes, lanes(channels)   those of bytes in memory that there are channels for, if there may be fewer than kLanes
-//   load_bytes(p, lanes), store_bytes(p, v, lanes), load(p), store(p, v)        Ints are aligned
+//   load_bytes(p, lanes), load(p), store(p, v)        Ints are aligned
+//   store_bytes(p, v, i, lanes)   the i-th of the joined outputs
 //   interleave<T>(rows, parts)    [channel][row], of bytes of type T; a part has of each 4 * kParts channels the next four
 //   strided(p)                    of each 4 * kParts integers the first four
 //   next_row(part)           the inputs of the rows from the second of a group on, where there is one more than weights
 //   dot(sum, a, w)                adds to each lane the products of a channel's inputs and weights, these in memory or not
-//   join(parts, offset)           parts and the 16-bit offsets as signed bytes, in the order of the channels; saturates
+//   join(parts, offset)           of kJoined outputs, parts and the 16-bit offsets as signed bytes, in the order of the channels; saturates
 
 namespace octet::kernels {
-
-/// As Quantizer, for the channels of a vector, in the order of their parts, and for numbers that fit 32 bits: what is too low or
-/// too high stays so until it is a byte. At first the lowest byte stands for -128, where the packs saturate.
-template <class Vector>
-class BoundedQuantizer {
-  using Bytes = typename Vector::Bytes;
-
- public:
-  explicit BoundedQuantizer(const QuantizeArgs& args)
-      : offset_(Vector::set_words(static_cast<int16_t>(args.zero_point - args.quant_min - 128))),
-        highest_(Vector::set_bytes(static_cast<uint8_t>(args.quant_max - args.quant_min - 128))),
-        lowest_(Vector::set_bytes(static_cast<uint8_t>(args.quant_min + 128))) {}
-
-  Bytes operator()(const typename Vector::Float (&scaled)[Vector::kParts]) const {
-    typename Vector::Int integers[Vector::kParts];
-#pragma GCC unroll 8
-    for (int part = 0; part < Vector::kParts; ++part) integers[part] = Vector::round(scaled[part]);
-    return Vector::add_bytes(Vector::min_bytes(Vector::join(integers, offset_), highest_), lowest_);
-  }
-
- private:
-  typename Vector::Words offset_;
-  Bytes highest_, lowest_;
-};
 
 /// The channels of one vector: where their sums begin, the weights, and how sums end as bytes.
 template <class Vector>
@@ -52,17 +31,20 @@ class DepthwiseChannels {
   using Bytes = typename Vector::Bytes;
   using Int = typename Vector::Int;
   using Float = typename Vector::Float;
+  using Words = typename Vector::Words;
+  using Joined = typename Vector::Joined;
   using Sums = Int[Vector::kParts];
   static constexpr int kGroup = Vector::kGroup, kParts = Vector::kParts;
+  static constexpr int kHalves = kParts / 2;  ///< pairs of parts, which become a vector of words
   static constexpr int64_t kGroupBytes = kParts * sizeof(Int);
 
   /// @param weight_rows  1, or 2 to have the weights of a second row of outputs for the same rows of the input
-  DepthwiseChannels(const DepthwiseRowsArgs& args, int64_t channel, int64_t weight_rows)
+  DepthwiseChannels(const DepthwiseRowsArgs& args, int64_t channel, int64_t weight_rows, int32_t factor = 1)
       : args_(args),
         channel_(channel),
         lanes_(Vector::lanes(args.channels - channel)),
         weight_rows_(weight_rows),
-        terms_(args, channel) {
+        terms_(args, channel, factor) {
     lay_out_weight();
   }
 
@@ -78,20 +60,77 @@ class DepthwiseChannels {
   /// Scratch that is left.
   uint8_t* scratch() const { return args_.scratch + groups() * args_.taps * weight_rows_ * kGroupBytes; }
 
+  /// The columns of a group of rows.
+  struct Columns {
+    /// One and the next, laid out. Beyond the input they hold the zero point.
+    [[gnu::always_inline]] void lay_out_two(int64_t column, Int (&first)[kParts], Int (&second)[kParts]) const {
+      if (inside(column) && inside(column + 1)) {
+        lay_out(column, true, first);
+        lay_out(column + 1, true, second);
+      } else {
+        lay_out(column, inside(column), first);
+        lay_out(column + 1, inside(column + 1), second);
+      }
+    }
+
+    bool inside(int64_t column) const { return 0 <= column && column < count; }
+
+    [[gnu::always_inline]] void lay_out(int64_t column, bool inside, Int (&parts)[kParts]) const {
+      Bytes bytes[kGroup];
+#pragma GCC unroll 8
+      for (int j = 0; j < kGroup; ++j) bytes[j] = inside ? Vector::load_bytes(rows[j] + column * step, lanes) : padding;
+      Vector::template interleave<uint8_t>(bytes, parts);
+    }
+
+    const uint8_t* rows[kGroup];
+    int64_t count, step;
+    Bytes padding;
+    typename Vector::Lanes lanes;
+  };
+
+  Columns columns(const uint8_t* const* rows) const {
+    Columns columns{{}, args_.columns, args_.channels, padding(), lanes_};
+    for (int j = 0; j < kGroup; ++j) columns.rows[j] = rows[j] + channel_;
+    return columns;
+  }
+
   [[gnu::always_inline]] void start(Sums& sums) const {
     const Terms& terms = terms_in_memory();
 #pragma GCC unroll 8
     for (int part = 0; part < kParts; ++part) sums[part] = terms.start[part];
   }
 
-  /// Of some pixels of some rows; moves the pointers to their outputs on.
-  template <int kPixels, int kOutRows>
-  [[gnu::always_inline]] void finish(const Sums (&sums)[kPixels][kOutRows], uint8_t* (&out)[kOutRows], int64_t out_stride) const {
+  /// A pixel of some rows; moves the pointers to its outputs on.
+  template <int kOutRows>
+  [[gnu::always_inline]] void finish(const Sums (&sums)[kOutRows], uint8_t* (&out)[kOutRows], int64_t out_stride) const {
+    static_assert(kHalves == 2);
     const Terms& terms = terms_in_memory();
-    const BoundedQuantizer<Vector> quantizer = terms.quantizer;
+    const Words offset = terms.offset;
+    const Joined highest = terms.highest, lowest = terms.lowest;
     Float multiplier[kParts], bias[kParts];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int part = 0; part < kParts; ++part) {
+      multiplier[part] = terms.multiplier[part];
+      bias[part] = terms.bias[part];
+    }
+#pragma GCC unroll 2
+    for (int r = 0; r < kOutRows; ++r) {
+      Int integers[kParts];
+#pragma GCC unroll 4
+      for (int part = 0; part < kParts; ++part) integers[part] = scaled(sums[r][part], multiplier[part], bias[part]);
+      const Words first = Vector::words(integers[0], integers[1], offset);
+      store_bytes<0>(bytes(first, Vector::words(integers[2], integers[3], offset), highest, lowest), out[r], out_stride);
+    }
+  }
+
+  /// Some halves of the sums of some pixels of some rows, as words: for where all of them would take too many registers.
+  template <int kFirst, int kEnd, int kPixels, int kOutRows>
+  [[gnu::always_inline]] void round(const Sums (&sums)[kPixels][kOutRows], Words (&words)[kPixels][kOutRows][kHalves]) const {
+    const Terms& terms = terms_in_memory();
+    const Words offset = terms.offset;
+    Float multiplier[kParts], bias[kParts];
+#pragma GCC unroll 4
+    for (int part = kFirst * 2; part < kEnd * 2; ++part) {
       multiplier[part] = terms.multiplier[part];
       bias[part] = terms.bias[part];
     }
@@ -99,14 +138,30 @@ class DepthwiseChannels {
     for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 2
       for (int r = 0; r < kOutRows; ++r) {
-        Float scaled[kParts];
-#pragma GCC unroll 8
-        for (int part = 0; part < kParts; ++part) {
-          scaled[part] = Vector::fma(Vector::to_float(sums[p][r][part]), multiplier[part], bias[part]);
+        Int integers[kParts];
+#pragma GCC unroll 4
+        for (int part = kFirst * 2; part < kEnd * 2; ++part) integers[part] = scaled(sums[p][r][part], multiplier[part], bias[part]);
+#pragma GCC unroll 2
+        for (int half = kFirst; half < kEnd; ++half) {
+          words[p][r][half] = Vector::words(integers[half * 2], integers[half * 2 + 1], offset);
         }
-        Vector::store_bytes(out[r] + channel_, quantizer(scaled), lanes_);
-        out[r] += out_stride;
       }
+    }
+  }
+
+  /// All halves as bytes; moves the pointers to their outputs on.
+  template <int kPixels, int kOutRows>
+  [[gnu::always_inline]] void store(const Words (&words)[kPixels][kOutRows][kHalves], uint8_t* (&out)[kOutRows],
+                                    int64_t out_stride) const {
+    const Joined highest = terms_in_memory().highest, lowest = terms_in_memory().lowest;
+    constexpr int kOutputs = kPixels * kOutRows;
+#pragma GCC unroll 8
+    for (int i = 0; i < kOutputs; i += Vector::kJoined) {
+      const int next = Vector::kJoined == 2 && i + 1 < kOutputs ? i + 1 : i;
+      const Words second = words[next / kOutRows][next % kOutRows][kHalves - 1];
+      const Joined joined = bytes(words[i / kOutRows][i % kOutRows][0], second, highest, lowest);
+      store_bytes<0>(joined, out[i % kOutRows], out_stride);
+      if (next > i) store_bytes<1>(joined, out[next % kOutRows], out_stride);
     }
   }
 
@@ -119,27 +174,46 @@ class DepthwiseChannels {
 
  private:
   struct Terms {
-    Terms(const DepthwiseRowsArgs& args, int64_t channel) : quantizer(args.quantize) {
+    Terms(const DepthwiseRowsArgs& args, int64_t channel, int32_t factor) {
       alignas(64) int32_t sum[Vector::kLanes] = {};
-      alignas(64) float scale[Vector::kLanes] = {}, offset[Vector::kLanes] = {};
+      alignas(64) float scale[Vector::kLanes] = {}, constant[Vector::kLanes] = {};
       constexpr bool kAll = std::is_same_v<typename Vector::Lanes, AllLanes>;
       const int64_t channels = kAll ? Vector::kLanes : args.channels - channel;
       for (int64_t i = 0; i < channels; ++i) {
-        sum[i] = -args.zero_point * args.column_terms.weight_sum[channel + i];
-        scale[i] = args.scale * args.column_terms.scale[channel + i] * args.quantize.inverse_scale;
-        offset[i] = args.column_terms.bias[channel + i] * args.quantize.inverse_scale;
+        sum[i] = -factor * args.zero_point * args.column_terms.weight_sum[channel + i];
+        scale[i] = args.scale * args.column_terms.scale[channel + i] * args.quantize.inverse_scale / static_cast<float>(factor);
+        constant[i] = args.column_terms.bias[channel + i] * args.quantize.inverse_scale;
       }
       for (int part = 0; part < kParts; ++part) {
         start[part] = Vector::strided(sum + part * 4);
         multiplier[part] = Vector::as_float(Vector::strided(scale + part * 4));
-        bias[part] = Vector::as_float(Vector::strided(offset + part * 4));
+        bias[part] = Vector::as_float(Vector::strided(constant + part * 4));
       }
+      const QuantizeArgs& to = args.quantize;
+      offset = Vector::set_words(static_cast<int16_t>(to.zero_point - to.quant_min - 128));
+      highest = Vector::set_joined(static_cast<uint8_t>(to.quant_max - to.quant_min - 128));
+      lowest = Vector::set_joined(static_cast<uint8_t>(to.quant_min + 128));
     }
 
     Int start[kParts];
     Float multiplier[kParts], bias[kParts];
-    BoundedQuantizer<Vector> quantizer;
+    Words offset;  ///< at first the lowest byte stands for -128, where the packs saturate
+    Joined highest, lowest;
   };
+
+  static Int scaled(Int sum, Float multiplier, Float bias) {
+    return Vector::round(Vector::fma(Vector::to_float(sum), multiplier, bias));
+  }
+
+  static Joined bytes(Words first, Words second, Joined highest, Joined lowest) {
+    return Vector::add_bytes(Vector::min_bytes(Vector::bytes(first, second), highest), lowest);
+  }
+
+  template <int kIndex>
+  [[gnu::always_inline]] void store_bytes(Joined bytes, uint8_t*& out, int64_t out_stride) const {
+    Vector::template store_bytes<kIndex>(out + channel_, bytes, lanes_);
+    out += out_stride;
+  }
 
   /// Else the compiler would keep them in registers, for which there are too few.
   [[gnu::always_inline]] const Terms& terms_in_memory() const {

@@ -18,8 +18,10 @@ void add_dot(Int& sum, Int a, const uint8_t* w) {
 /// What depends on the size of a vector only by the names of instructions. vpdpbusd takes four rows.
 struct Zmm {
   static constexpr int64_t kLanes = 64;
-  static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2;
+  static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2, kJoined = 1;
+  static constexpr bool kWinograd = false;
   using Bytes = __m512i;
+  using Joined = __m512i;
   using Words = __m512i;
   using Int = __m512i;
   using Float = __m512;
@@ -27,10 +29,12 @@ struct Zmm {
 
   static Lanes lanes(int64_t) { return {}; }
   static Bytes load_bytes(const uint8_t* p, Lanes) { return _mm512_loadu_si512(p); }
+  template <int kIndex>
   static void store_bytes(uint8_t* p, Bytes v, Lanes) { _mm512_storeu_si512(p, v); }
   static Bytes set_bytes(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
-  static Bytes min_bytes(Bytes a, Bytes b) { return _mm512_min_epi8(a, b); }
-  static Bytes add_bytes(Bytes a, Bytes b) { return _mm512_add_epi8(a, b); }
+  static Joined set_joined(uint8_t v) { return set_bytes(v); }
+  static Joined min_bytes(Joined a, Joined b) { return _mm512_min_epi8(a, b); }
+  static Joined add_bytes(Joined a, Joined b) { return _mm512_add_epi8(a, b); }
 
   template <class Byte>
   static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
@@ -41,10 +45,8 @@ struct Zmm {
     parts[2] = _mm512_unpacklo_epi16(high01, high23);
     parts[3] = _mm512_unpackhi_epi16(high01, high23);
   }
-  static Bytes join(const Int (&parts)[kParts], Words offset) {
-    return _mm512_packs_epi16(_mm512_adds_epi16(_mm512_packs_epi32(parts[0], parts[1]), offset),
-                              _mm512_adds_epi16(_mm512_packs_epi32(parts[2], parts[3]), offset));
-  }
+  static Words words(Int a, Int b, Words offset) { return _mm512_adds_epi16(_mm512_packs_epi32(a, b), offset); }
+  static Joined bytes(Words a, Words b) { return _mm512_packs_epi16(a, b); }
   static Words set_words(int16_t v) { return _mm512_set1_epi16(v); }
 
   static Int load(const uint8_t* p) { return _mm512_load_si512(p); }
@@ -71,8 +73,10 @@ struct Zmm {
 
 struct Ymm {
   static constexpr int64_t kLanes = 32;
-  static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2;
+  static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2, kJoined = 1;
+  static constexpr bool kWinograd = false;
   using Bytes = __m256i;
+  using Joined = __m256i;
   using Words = __m256i;
   using Int = __m256i;
   using Float = __m256;
@@ -80,10 +84,12 @@ struct Ymm {
 
   static Lanes lanes(int64_t) { return {}; }
   static Bytes load_bytes(const uint8_t* p, Lanes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
+  template <int kIndex>
   static void store_bytes(uint8_t* p, Bytes v, Lanes) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
   static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
-  static Bytes min_bytes(Bytes a, Bytes b) { return _mm256_min_epi8(a, b); }
-  static Bytes add_bytes(Bytes a, Bytes b) { return _mm256_add_epi8(a, b); }
+  static Joined set_joined(uint8_t v) { return set_bytes(v); }
+  static Joined min_bytes(Joined a, Joined b) { return _mm256_min_epi8(a, b); }
+  static Joined add_bytes(Joined a, Joined b) { return _mm256_add_epi8(a, b); }
 
   template <class Byte>
   static void interleave(const Bytes (&rows)[kGroup], Int (&parts)[kParts]) {
@@ -94,10 +100,8 @@ struct Ymm {
     parts[2] = _mm256_unpacklo_epi16(high01, high23);
     parts[3] = _mm256_unpackhi_epi16(high01, high23);
   }
-  static Bytes join(const Int (&parts)[kParts], Words offset) {
-    return _mm256_packs_epi16(_mm256_adds_epi16(_mm256_packs_epi32(parts[0], parts[1]), offset),
-                              _mm256_adds_epi16(_mm256_packs_epi32(parts[2], parts[3]), offset));
-  }
+  static Words words(Int a, Int b, Words offset) { return _mm256_adds_epi16(_mm256_packs_epi32(a, b), offset); }
+  static Joined bytes(Words a, Words b) { return _mm256_packs_epi16(a, b); }
   static Words set_words(int16_t v) { return _mm256_set1_epi16(v); }
 
   static Int load(const uint8_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); }
@@ -125,6 +129,7 @@ struct PartOfYmm : Ymm {
 
   static Lanes lanes(int64_t channels) { return (Lanes{1} << channels) - 1; }
   static Bytes load_bytes(const uint8_t* p, Lanes lanes) { return _mm256_maskz_loadu_epi8(lanes, p); }
+  template <int kIndex>
   static void store_bytes(uint8_t* p, Bytes v, Lanes lanes) { _mm256_mask_storeu_epi8(p, lanes, v); }
 };
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/depthwise_stream_impl.h"
+#include "kernels/depthwise_winograd_impl.h"
 
 namespace octet::kernels {
 
@@ -109,7 +110,9 @@ class DepthwiseRows {
         }
       }
     }
-    channels_.finish(sums, out, args_.out_stride);
+    typename Vector::Words words[kPixels][kRows][Channels::kHalves];
+    channels_.template round<0, Channels::kHalves>(sums, words);
+    channels_.store(words, out, args_.out_stride);
   }
 
   const DepthwiseRowsArgs& args_;
@@ -140,6 +143,9 @@ void depthwise_blocks(const DepthwiseRowsArgs& args, int64_t channel) {
 /// Runs the kernel for the taps.
 template <class Vector>
 void depthwise_channels(const DepthwiseRowsArgs& args, int64_t channel) {
+  if constexpr (Vector::kWinograd) {
+    if (DepthwiseWinograd<Vector>::takes(args)) return DepthwiseWinograd<Vector>::run(args, channel);
+  }
   if constexpr (Vector::kStreamRows > 0) {
     const auto is = [&](int64_t taps, int64_t step) {
       return args.taps == taps && args.column_step == step && args.tap_spacing == 1;

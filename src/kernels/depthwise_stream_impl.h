@@ -16,7 +16,7 @@ class DepthwiseStream {
   static constexpr int kGroup = Vector::kGroup, kParts = Vector::kParts;
   static constexpr int kSlots = (kTaps + kStep - 1) / kStep;  // outputs that a column is a tap of, at most
   template <int kRows>
-  using Slots = typename Channels::Sums[kSlots][1][kRows];
+  using Slots = typename Channels::Sums[kSlots][kRows];
 
  public:
   DepthwiseStream(const DepthwiseRowsArgs& args, int64_t channel)
@@ -73,7 +73,7 @@ class DepthwiseStream {
   [[gnu::always_inline]] void column(Slots<kRows>& slots, Place<kRows>& place) const {
     if constexpr (kColumn % kStep == 0) {
 #pragma GCC unroll 2
-      for (int r = 0; r < kRows; ++r) channels_.start(slots[kColumn / kStep % kSlots][0][r]);
+      for (int r = 0; r < kRows; ++r) channels_.start(slots[kColumn / kStep % kSlots][r]);
     }
     const uint8_t* weight = channels_.weight();
     for (int64_t group = 0; group < channels_.groups(); ++group, weight += kTaps * Channels::kGroupBytes) {
@@ -119,7 +119,7 @@ class DepthwiseStream {
   [[gnu::always_inline]] static void add_tap(Slots<kRows>& slots, const Int (&inputs)[kRows][kParts], int part,
                                              const uint8_t* weight) {
     if constexpr (kTap <= kColumn && (kColumn - kTap) % kStep == 0) {
-      auto& sums = slots[(kColumn - kTap) / kStep % kSlots][0];
+      auto& sums = slots[(kColumn - kTap) / kStep % kSlots];
       if constexpr (kRows == 1) {
         Vector::dot(sums[0][part], inputs[0][part], weight);
       } else {
