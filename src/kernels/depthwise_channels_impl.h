@@ -57,6 +57,11 @@ class DepthwiseChannels {
 
   /// [group][tap][weight_rows][kParts]
   const uint8_t* weight() const { return args_.scratch; }
+  /// Zero where there is no such weight.
+  Bytes weight_bytes(int64_t row, int64_t tap) const {
+    if (row < 0 || row >= args_.weight_rows || tap >= args_.taps) return Vector::set_bytes(0);
+    return load(reinterpret_cast<const uint8_t*>(args_.weight) + (row * args_.taps + tap) * args_.channels);
+  }
   /// Scratch that is left.
   uint8_t* scratch() const { return args_.scratch + groups() * args_.taps * weight_rows_ * kGroupBytes; }
 
@@ -228,12 +233,7 @@ class DepthwiseChannels {
       for (int64_t tap = 0; tap < args_.taps; ++tap) {
         for (int64_t out_row = 0; out_row < weight_rows_; ++out_row, to += kGroupBytes) {
           Bytes rows[kGroup];
-          for (int j = 0; j < kGroup; ++j) {
-            const int64_t row = group * kGroup + j - out_row * args_.row_step;
-            const bool any = 0 <= row && row < args_.weight_rows;
-            const auto* const weight = reinterpret_cast<const uint8_t*>(args_.weight);
-            rows[j] = any ? load(weight + (row * args_.taps + tap) * args_.channels) : Vector::set_bytes(0);
-          }
+          for (int j = 0; j < kGroup; ++j) rows[j] = weight_bytes(group * kGroup + j - out_row * args_.row_step, tap);
           store_interleaved<int8_t>(rows, to);
         }
       }

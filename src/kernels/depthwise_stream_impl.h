@@ -14,6 +14,8 @@ class DepthwiseStream {
   using Bytes = typename Vector::Bytes;
   using Int = typename Vector::Int;
   static constexpr int kGroup = Vector::kGroup, kParts = Vector::kParts;
+  /// Where a row of the kernel would be a group by itself, two columns of it are laid out as a group instead.
+  static constexpr bool kPairsColumns = kGroup == 2 && kStep == 2;
   static constexpr int kSlots = (kTaps + kStep - 1) / kStep;  // outputs that a column is a tap of, at most
   template <int kRows>
   using Slots = typename Channels::Sums[kSlots][kRows];
@@ -22,11 +24,21 @@ class DepthwiseStream {
   DepthwiseStream(const DepthwiseRowsArgs& args, int64_t channel)
       : channels_(args, channel, 1),
         two_rows_(args.row_step == kStep && (kStep == 2 || args.weight_rows < kGroup)),
+        last_row_(kPairsColumns && args.weight_rows % 2 == 1),
+        groups_(last_row_ ? args.weight_rows / kGroup : channels_.groups()),
+        pair_weight_(channels_.scratch()),
         columns_(args.columns),
         pixel_step_(args.channels),
         out_stride_(args.out_stride),
         first_(args.first_column),
-        end_(args.first_column + (args.outputs - 1) * kStep + kTaps) {}
+        end_(args.first_column + (args.outputs - 1) * kStep + kTaps) {
+    if constexpr (kPairsColumns) {
+      for (int64_t tap = 0, row = args.weight_rows - 1; tap < kTaps; tap += 2) {
+        Channels::template store_interleaved<int8_t>({channels_.weight_bytes(row, tap), channels_.weight_bytes(row, tap + 1)},
+                                                     pair_weight_ + tap / 2 * Channels::kGroupBytes);
+      }
+    }
+  }
 
   static constexpr int kRows = Vector::kStreamRows;
   /// The second row's inputs are made of the first row's: at a step of 1 they must be in one group.
@@ -76,14 +88,17 @@ class DepthwiseStream {
       for (int r = 0; r < kRows; ++r) channels_.start(slots[kColumn / kStep % kSlots][r]);
     }
     const uint8_t* weight = channels_.weight();
-    for (int64_t group = 0; group < channels_.groups(); ++group, weight += kTaps * Channels::kGroupBytes) {
+    for (int64_t group = 0; group < groups_; ++group, weight += kTaps * Channels::kGroupBytes) {
       Int inputs[kRows][kParts];
       lay_out(place.rows + group * kGroup, place.column, inputs);
 #pragma GCC unroll 8
       for (int part = 0; part < kParts; ++part) {
         if constexpr (kRows == 2 && kStep == 1) inputs[1][part] = Vector::next_row(inputs[0][part]);
-        add<kColumn>(slots, inputs, part, weight + part * sizeof(Int), std::make_integer_sequence<int, kTaps>{});
+        add<kColumn, kStep>(slots, inputs, part, weight + part * sizeof(Int), std::make_integer_sequence<int, kTaps>{});
       }
+    }
+    if constexpr (kPairsColumns && kColumn % 2 == 0) {
+      if (last_row_) add_pair<kColumn>(slots, place.rows[groups_ * kGroup], place.column);
     }
     ++place.column;
   }
@@ -109,17 +124,35 @@ class DepthwiseStream {
     }
   }
 
-  template <int kColumn, int kRows, int... kAll>
-  [[gnu::always_inline]] static void add(Slots<kRows>& slots, const Int (&inputs)[kRows][kParts], int part, const uint8_t* weight,
-                                         std::integer_sequence<int, kAll...>) {
-    (add_tap<kColumn, kAll>(slots, inputs, part, weight + kAll * Channels::kGroupBytes), ...);
+  /// The last row of this column and the next.
+  template <int kColumn, int kRows>
+  [[gnu::always_inline]] void add_pair(Slots<kRows>& slots, const uint8_t* row, int64_t column) const {
+    const Bytes bytes[kGroup] = {load(row, column), load(row, column + 1)};
+    Int inputs[1][kParts];
+    Vector::template interleave<uint8_t>(bytes, inputs[0]);
+#pragma GCC unroll 8
+    for (int part = 0; part < kParts; ++part) {
+      const uint8_t* const weight = pair_weight_ + part * sizeof(Int);
+      add<kColumn / 2, 1>(slots, inputs, part, weight, std::make_integer_sequence<int, (kTaps + 1) / 2>{});
+    }
   }
 
-  template <int kColumn, int kTap, int kRows>
+  Bytes load(const uint8_t* row, int64_t column) const {
+    const bool inside = static_cast<uint64_t>(column) < static_cast<uint64_t>(columns_);
+    return inside ? channels_.load(row + column * pixel_step_) : channels_.padding();
+  }
+
+  template <int kColumn, int kColumnStep, int kRows, int... kAll>
+  [[gnu::always_inline]] static void add(Slots<kRows>& slots, const Int (&inputs)[kRows][kParts], int part, const uint8_t* weight,
+                                         std::integer_sequence<int, kAll...>) {
+    (add_tap<kColumn, kColumnStep, kAll>(slots, inputs, part, weight + kAll * Channels::kGroupBytes), ...);
+  }
+
+  template <int kColumn, int kColumnStep, int kTap, int kRows>
   [[gnu::always_inline]] static void add_tap(Slots<kRows>& slots, const Int (&inputs)[kRows][kParts], int part,
                                              const uint8_t* weight) {
-    if constexpr (kTap <= kColumn && (kColumn - kTap) % kStep == 0) {
-      auto& sums = slots[(kColumn - kTap) / kStep % kSlots];
+    if constexpr (kTap <= kColumn && (kColumn - kTap) % kColumnStep == 0) {
+      auto& sums = slots[(kColumn - kTap) / kColumnStep % kSlots];
       if constexpr (kRows == 1) {
         Vector::dot(sums[0][part], inputs[0][part], weight);
       } else {
@@ -132,6 +165,9 @@ class DepthwiseStream {
 
   Channels channels_;
   bool two_rows_;
+  bool last_row_;  ///< whether there is one that is not in a group
+  int64_t groups_;
+  uint8_t* pair_weight_;  ///< [pair of taps][kGroupBytes], of that row
   int64_t columns_, pixel_step_, out_stride_, first_, end_;
 };
 
