@@ -65,40 +65,6 @@ class DepthwiseChannels {
   /// Scratch that is left.
   uint8_t* scratch() const { return args_.scratch + groups() * args_.taps * weight_rows_ * kGroupBytes; }
 
-  /// The columns of a group of rows.
-  struct Columns {
-    /// One and the next, laid out. Beyond the input they hold the zero point.
-    [[gnu::always_inline]] void lay_out_two(int64_t column, Int (&first)[kParts], Int (&second)[kParts]) const {
-      if (inside(column) && inside(column + 1)) {
-        lay_out(column, true, first);
-        lay_out(column + 1, true, second);
-      } else {
-        lay_out(column, inside(column), first);
-        lay_out(column + 1, inside(column + 1), second);
-      }
-    }
-
-    bool inside(int64_t column) const { return 0 <= column && column < count; }
-
-    [[gnu::always_inline]] void lay_out(int64_t column, bool inside, Int (&parts)[kParts]) const {
-      Bytes bytes[kGroup];
-#pragma GCC unroll 8
-      for (int j = 0; j < kGroup; ++j) bytes[j] = inside ? Vector::load_bytes(rows[j] + column * step, lanes) : padding;
-      Vector::template interleave<uint8_t>(bytes, parts);
-    }
-
-    const uint8_t* rows[kGroup];
-    int64_t count, step;
-    Bytes padding;
-    typename Vector::Lanes lanes;
-  };
-
-  Columns columns(const uint8_t* const* rows) const {
-    Columns columns{{}, args_.columns, args_.channels, padding(), lanes_};
-    for (int j = 0; j < kGroup; ++j) columns.rows[j] = rows[j] + channel_;
-    return columns;
-  }
-
   [[gnu::always_inline]] void start(Sums& sums) const {
     const Terms& terms = terms_in_memory();
 #pragma GCC unroll 8

@@ -62,7 +62,6 @@ struct WidenedPairs {
 
 /// 16 channels: their sums are few enough for several outputs at once, which share the loads of weights.
 struct FewChannels : WidenedPairs {
-  static constexpr bool kWinograd = true;
   static constexpr int64_t kLanes = 16;
   static constexpr int kParts = 2, kSums = 6, kStreamRows = 0, kJoined = 2;
   using Bytes = __m128i;
@@ -92,7 +91,6 @@ struct FewChannels : WidenedPairs {
 
 /// 32 channels, which take fewer instructions to lay out and to join.
 struct ManyChannels : WidenedPairs {
-  static constexpr bool kWinograd = true;
   static constexpr int64_t kLanes = 32;
   static constexpr int kParts = 4, kSums = 3, kStreamRows = 1, kJoined = 1;
   using Bytes = __m256i;

@@ -19,7 +19,6 @@ void add_dot(Int& sum, Int a, const uint8_t* w) {
 struct Zmm {
   static constexpr int64_t kLanes = 64;
   static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2, kJoined = 1;
-  static constexpr bool kWinograd = false;
   using Bytes = __m512i;
   using Joined = __m512i;
   using Words = __m512i;
@@ -74,7 +73,6 @@ struct Zmm {
 struct Ymm {
   static constexpr int64_t kLanes = 32;
   static constexpr int kGroup = 4, kParts = 4, kSums = 6, kStreamRows = 2, kJoined = 1;
-  static constexpr bool kWinograd = false;
   using Bytes = __m256i;
   using Joined = __m256i;
   using Words = __m256i;

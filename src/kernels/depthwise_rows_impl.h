@@ -143,7 +143,7 @@ void depthwise_blocks(const DepthwiseRowsArgs& args, int64_t channel) {
 /// Runs the kernel for the taps.
 template <class Vector>
 void depthwise_channels(const DepthwiseRowsArgs& args, int64_t channel) {
-  if constexpr (Vector::kWinograd) {
+  if constexpr (Vector::kGroup == 2) {
     if (DepthwiseWinograd<Vector>::takes(args)) return DepthwiseWinograd<Vector>::run(args, channel);
   }
   if constexpr (Vector::kStreamRows > 0) {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <utility>
-
 #include "kernels/depthwise_channels_impl.h"
 
 namespace octet::kernels {
@@ -40,7 +38,7 @@ class DepthwiseWinograd {
  private:
   static constexpr int64_t kMostOutputs = 16 * 1024 / kTileBytes;  ///< of a row at once, so that what they read stays in the cache
 
-  DepthwiseWinograd(const DepthwiseRowsArgs& args, int64_t channel) : args_(args), channels_(args, channel, 2, /*factor=*/2) {
+  DepthwiseWinograd(const DepthwiseRowsArgs& args, int64_t channel) : args_(args), channels_(args, channel, /*weight_rows=*/0, /*factor=*/2) {
     transform_weight();
   }
 
@@ -54,7 +52,9 @@ class DepthwiseWinograd {
       const uint8_t* const* const rows = args_.rows + block * args_.row_slots;
       // The second group of rows that the last block has met stays, if it is the first one now.
       if (last_rows && rows[0] == last_rows[kGroup] && rows[1] == last_rows[kGroup + 1]) {
-        std::swap(inputs[0], inputs[1]);
+        uint8_t* const kept = inputs[1];
+        inputs[1] = inputs[0];
+        inputs[0] = kept;
       } else {
         lay_out_group(rows, first, tiles, inputs[0]);
       }
@@ -81,13 +81,16 @@ class DepthwiseWinograd {
     uint8_t* to = channels_.scratch();
     for (int row = 0; row < 2; ++row) {
       for (int group = 0; group < kGroups; ++group, to += kTileBytes) {
-        const uint8_t* const from = channels_.weight() + (group * kTaps * 2 + row) * kGroupBytes;
-        for (int64_t part = 0; part < kGroupBytes; part += sizeof(Int)) {
-          Int w[kTaps];
-          for (int tap = 0; tap < kTaps; ++tap) w[tap] = Vector::load(from + tap * 2 * kGroupBytes + part);
-          const Int outer = Vector::add_words(w[0], w[2]);
-          store(to + part, {Vector::add_words(w[0], w[0]), Vector::add_words(outer, w[1]), Vector::sub_words(outer, w[1]),
-                            Vector::add_words(w[2], w[2])});
+        Int w[kTaps][kParts];
+        for (int tap = 0; tap < kTaps; ++tap) {
+          const int first = group * kGroup - row;
+          const Bytes bytes[kGroup] = {channels_.weight_bytes(first, tap), channels_.weight_bytes(first + 1, tap)};
+          Vector::template interleave<int8_t>(bytes, w[tap]);
+        }
+        for (int part = 0; part < kParts; ++part) {
+          const Int outer = Vector::add_words(w[0][part], w[2][part]), inner = w[1][part];
+          store(to + part * sizeof(Int), {Vector::add_words(w[0][part], w[0][part]), Vector::add_words(outer, inner),
+                                          Vector::sub_words(outer, inner), Vector::add_words(w[2][part], w[2][part])});
         }
       }
     }
@@ -106,12 +109,24 @@ class DepthwiseWinograd {
 
   template <int kHalf>
   void lay_out_half(const uint8_t* const* rows, int64_t first, int64_t tiles, uint8_t* to) const {
-    const auto columns = channels_.columns(rows);
+    // Copies, which what is stored can't alias.
+    const uint8_t* const from[kGroup] = {rows[0], rows[1]};
+    const int64_t columns = args_.columns, step = args_.channels;
+    const Bytes padding = channels_.padding();
+    const auto lay_out_column = [&](int64_t column, Int(&parts)[kParts]) __attribute__((always_inline)) {
+      const bool inside = 0 <= column && column < columns;
+      Bytes bytes[kGroup];
+#pragma GCC unroll 2
+      for (int j = 0; j < kGroup; ++j) bytes[j] = inside ? channels_.load(from[j] + column * step) : padding;
+      Vector::template interleave<uint8_t>(bytes, parts);
+    };
     int64_t column = args_.first_column + first;
     Int x[4][kParts];
-    columns.lay_out_two(column, x[0], x[1]);
+    lay_out_column(column++, x[0]);
+    lay_out_column(column++, x[1]);
     for (int64_t tile = 0; tile < tiles; ++tile, to += kTileBytes) {
-      columns.lay_out_two(column += 2, x[2], x[3]);
+      lay_out_column(column++, x[2]);
+      lay_out_column(column++, x[3]);
 #pragma GCC unroll 2
       for (int part = kHalf * 2; part < kHalf * 2 + 2; ++part) {
         store(to + part * sizeof(Int), {Vector::sub_words(x[0][part], x[2][part]), Vector::add_words(x[1][part], x[2][part]),
