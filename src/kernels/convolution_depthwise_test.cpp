@@ -80,6 +80,32 @@ TEST(DepthwiseConvolution, IsExactForEveryWidth) {
     expect_exact_everywhere({.geometry = depthwise(32, 3, stride, 1), .size = {1, 2, 150}});
     expect_exact_everywhere({.geometry = multiplied(16, 2, 3, stride), .size = {1, 2, 150}});
   }
+  for (const int64_t channels : {16, 32, 48}) {
+    for (const int64_t width : {33, 64, 65, 66, 67, 100}) {
+      expect_exact_everywhere({.geometry = depthwise(channels, 3, 1, 1), .size = {1, 5, width}});
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, IsExactForExtremeValues) {
+  for (const test::Fill fill :
+       {test::Fill::all_255_times_minus_128, test::Fill::all_0_times_127, test::Fill::all_255_times_127}) {
+    for (const int64_t stride : {1, 2}) {
+      for (const int32_t zero_point : {0, 255}) {
+        expect_exact_everywhere(
+            {.geometry = depthwise(48, 3, stride, 1), .size = {1, 6, 9}, .zero_point = zero_point, .fill = fill});
+      }
+    }
+  }
+}
+
+TEST(DepthwiseConvolution, IsExactForTheSmallestScales) {
+  for (const int64_t stride : {1, 2}) {
+    Problem problem({.geometry = depthwise(96, 3, stride, 1), .size = {1, 6, 7}});
+    for (int64_t channel = 0; channel < 96; ++channel) problem.weight_scale[channel] *= 1e-37f;
+    const PackedConvolution packed(problem.weight.data(), problem.g);
+    for_each_isa([&] { problem.expect_exact<uint8_t>(packed); });
+  }
 }
 
 TEST(DepthwiseConvolution, IsExactForEveryPaddingAndHeight) {
@@ -101,7 +127,8 @@ TEST(DepthwiseConvolution, IsExactForEveryPaddingAndHeight) {
 TEST(DepthwiseConvolution, IsExactInOneAndThreeDimensions) {
   for (const int64_t stride : {1, 2}) {
     for (const int64_t channels : {16, 32, 96}) {
-      for (const Spatial& kernel : {Spatial{1, 1, 3}, Spatial{1, 1, 31}, Spatial{3, 3, 3}, Spatial{2, 5, 5}, Spatial{3, 1, 4}}) {
+      for (const Spatial& kernel :
+           {Spatial{1, 1, 3}, Spatial{1, 1, 31}, Spatial{1, 2, 3}, Spatial{3, 3, 3}, Spatial{2, 5, 5}, Spatial{3, 1, 4}}) {
         ConvolutionGeometry g = depthwise(channels, 1, stride, 0);
         g.kernel = kernel;
         g.stride[0] = stride;

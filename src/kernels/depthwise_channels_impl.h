@@ -10,17 +10,19 @@
 //   kGroup, kParts           rows of the input that the dot product takes; vectors of sums that the channels need
 //   kSums                    sums of each channel that are added up at once, where the input is laid out in memory
 //   kStreamRows              rows of outputs that DepthwiseStream computes at once; 0: it is not to be used
-//   kJoined                  outputs of these channels that are joined as bytes at once
-//   Bytes, Int, Float        vectors of bytes of the input, of integers of 32 bits and of floats
-//   Joined, Words            vectors of joined bytes, and of as many words as bytes
+//   kJoined                  outputs that fill a vector of bytes; two where the channels have two parts, else one
+//   Int, Float, Words        vectors of integers of 32 bits, of floats, and of the words that two parts become
+//   Bytes, Joined            vectors of the channels' bytes, and of those of kJoined outputs
 //   Lanes, lanes(channels)   those of bytes in memory that there are channels for, if there may be fewer than kLanes
-//   load_bytes(p, lanes), load(p), store(p, v)        Ints are aligned
-//   store_bytes(p, v, i, lanes)   the i-th of the joined outputs
+//   load_bytes(p, lanes), load(p), store(p, v)                                  Ints are aligned
+//   store_bytes<i>(p, v, lanes)   the i-th of the joined outputs
 //   interleave<T>(rows, parts)    [channel][row], of bytes of type T; a part has of each 4 * kParts channels the next four
 //   strided(p)                    of each 4 * kParts integers the first four
 //   next_row(part)           the inputs of the rows from the second of a group on, where there is one more than weights
 //   dot(sum, a, w)                adds to each lane the products of a channel's inputs and weights, these in memory or not
-//   join(parts, offset)           of kJoined outputs, parts and the 16-bit offsets as signed bytes, in the order of the channels; saturates
+//   words(first, second, offset)  two parts, and the offsets; saturates
+//   bytes(first, second)          words as signed bytes, in the order of the channels; saturates
+// Where the dot product takes pairs of words, there are also zero(), add(a, b), sub(a, b), add_words(a, b) and sub_words(a, b).
 
 namespace octet::kernels {
 
@@ -38,7 +40,9 @@ class DepthwiseChannels {
   static constexpr int kHalves = kParts / 2;  ///< pairs of parts, which become a vector of words
   static constexpr int64_t kGroupBytes = kParts * sizeof(Int);
 
-  /// @param weight_rows  1, or 2 to have the weights of a second row of outputs for the same rows of the input
+  /// @param weight_rows  1, or 2 to have the weights of a second row of outputs for the same rows of the input; 0 for none
+  /// @param factor  a power of 2 that the sums come out times. (Where a scale can't be divided by it exactly, what it scales is
+  ///                too small to count.)
   DepthwiseChannels(const DepthwiseRowsArgs& args, int64_t channel, int64_t weight_rows, int32_t factor = 1)
       : args_(args),
         channel_(channel),
@@ -57,9 +61,9 @@ class DepthwiseChannels {
 
   /// [group][tap][weight_rows][kParts]
   const uint8_t* weight() const { return args_.scratch; }
-  /// Zero where there is no such weight.
-  Bytes weight_bytes(int64_t row, int64_t tap) const {
-    if (row < 0 || row >= args_.weight_rows || tap >= args_.taps) return Vector::set_bytes(0);
+  /// Zero where the kernel has no such row.
+  [[gnu::always_inline]] Bytes weight_bytes(int64_t row, int64_t tap) const {
+    if (row < 0 || row >= args_.weight_rows) return Vector::set_bytes(0);
     return load(reinterpret_cast<const uint8_t*>(args_.weight) + (row * args_.taps + tap) * args_.channels);
   }
   /// Scratch that is left.
@@ -71,10 +75,16 @@ class DepthwiseChannels {
     for (int part = 0; part < kParts; ++part) sums[part] = terms.start[part];
   }
 
-  /// A pixel of some rows; moves the pointers to its outputs on.
-  template <int kOutRows>
-  [[gnu::always_inline]] void finish(const Sums (&sums)[kOutRows], uint8_t* (&out)[kOutRows], int64_t out_stride) const {
-    static_assert(kHalves == 2);
+  /// Of some pixels of some rows; moves the pointers to their outputs on.
+  template <int kPixels, int kOutRows>
+  [[gnu::always_inline]] void finish(const Sums (&sums)[kPixels][kOutRows], uint8_t* (&out)[kOutRows], int64_t out_stride) const {
+    if constexpr (kHalves == 1) {
+      Words words[kPixels][kOutRows][kHalves];
+      round<0, kHalves>(sums, words);
+      store(words, out, out_stride);
+      return;
+    }
+    // One output after the other, which takes less time where the registers suffice.
     const Terms& terms = terms_in_memory();
     const Words offset = terms.offset;
     const Joined highest = terms.highest, lowest = terms.lowest;
@@ -84,13 +94,16 @@ class DepthwiseChannels {
       multiplier[part] = terms.multiplier[part];
       bias[part] = terms.bias[part];
     }
+#pragma GCC unroll 8
+    for (int p = 0; p < kPixels; ++p) {
 #pragma GCC unroll 2
-    for (int r = 0; r < kOutRows; ++r) {
-      Int integers[kParts];
+      for (int r = 0; r < kOutRows; ++r) {
+        Int integers[4];
 #pragma GCC unroll 4
-      for (int part = 0; part < kParts; ++part) integers[part] = scaled(sums[r][part], multiplier[part], bias[part]);
-      const Words first = Vector::words(integers[0], integers[1], offset);
-      store_bytes<0>(bytes(first, Vector::words(integers[2], integers[3], offset), highest, lowest), out[r], out_stride);
+        for (int part = 0; part < kParts; ++part) integers[part] = scaled(sums[p][r][part], multiplier[part], bias[part]);
+        const Words first = Vector::words(integers[0], integers[1], offset);
+        store_bytes<0>(bytes(first, Vector::words(integers[2], integers[3], offset), highest, lowest), out[r], out_stride);
+      }
     }
   }
 
@@ -111,7 +124,8 @@ class DepthwiseChannels {
       for (int r = 0; r < kOutRows; ++r) {
         Int integers[kParts];
 #pragma GCC unroll 4
-        for (int part = kFirst * 2; part < kEnd * 2; ++part) integers[part] = scaled(sums[p][r][part], multiplier[part], bias[part]);
+        for (int part = kFirst * 2; part < kEnd * 2; ++part)
+          integers[part] = scaled(sums[p][r][part], multiplier[part], bias[part]);
 #pragma GCC unroll 2
         for (int half = kFirst; half < kEnd; ++half) {
           words[p][r][half] = Vector::words(integers[half * 2], integers[half * 2 + 1], offset);
@@ -168,7 +182,9 @@ class DepthwiseChannels {
 
     Int start[kParts];
     Float multiplier[kParts], bias[kParts];
-    Words offset;  ///< at first the lowest byte stands for -128, where the packs saturate
+    // As Quantizer, for numbers that fit 32 bits: what is too low or too high stays so until it is a byte. At first the lowest
+    // byte stands for -128, where the packs saturate.
+    Words offset;
     Joined highest, lowest;
   };
 

@@ -56,6 +56,7 @@ constexpr int64_t depthwise_row_slots(int64_t weight_rows, int64_t row_step) { r
 /// How many bytes the kernels write in their scratch at most.
 constexpr int64_t depthwise_rows_scratch(const DepthwiseRowsArgs& args) {
   constexpr int64_t kVectorBytes = 64;
+  // Winograd's algorithm makes four vectors of two columns.
   return (args.weight_rows + 3) / 4 * 4 * (2 * (depthwise_rows_columns(args) + 1) + 4 * args.taps) * kVectorBytes;
 }
 

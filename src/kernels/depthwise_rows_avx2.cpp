@@ -79,9 +79,7 @@ struct FewChannels : WidenedPairs {
     parts[0] = _mm256_unpacklo_epi16(first, second);
     parts[1] = _mm256_unpackhi_epi16(first, second);
   }
-  static Joined bytes(Words a, Words b) {
-    return _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), _MM_SHUFFLE(3, 1, 2, 0));
-  }
+  static Joined bytes(Words a, Words b) { return _mm256_permute4x64_epi64(_mm256_packs_epi16(a, b), _MM_SHUFFLE(3, 1, 2, 0)); }
   static Int strided(const void* p) { return two(p, kParts); }
 
  private:
@@ -97,7 +95,9 @@ struct ManyChannels : WidenedPairs {
 
   static Bytes load_bytes(const uint8_t* p, Lanes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   template <int kIndex>
-  static void store_bytes(uint8_t* p, Joined v, Lanes) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static void store_bytes(uint8_t* p, Joined v, Lanes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
+  }
   static Bytes set_bytes(uint8_t v) { return set_joined(v); }
 
   template <class Byte>

@@ -29,7 +29,9 @@ struct Zmm {
   static Lanes lanes(int64_t) { return {}; }
   static Bytes load_bytes(const uint8_t* p, Lanes) { return _mm512_loadu_si512(p); }
   template <int kIndex>
-  static void store_bytes(uint8_t* p, Bytes v, Lanes) { _mm512_storeu_si512(p, v); }
+  static void store_bytes(uint8_t* p, Bytes v, Lanes) {
+    _mm512_storeu_si512(p, v);
+  }
   static Bytes set_bytes(uint8_t v) { return _mm512_set1_epi8(static_cast<char>(v)); }
   static Joined set_joined(uint8_t v) { return set_bytes(v); }
   static Joined min_bytes(Joined a, Joined b) { return _mm512_min_epi8(a, b); }
@@ -83,7 +85,9 @@ struct Ymm {
   static Lanes lanes(int64_t) { return {}; }
   static Bytes load_bytes(const uint8_t* p, Lanes) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   template <int kIndex>
-  static void store_bytes(uint8_t* p, Bytes v, Lanes) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
+  static void store_bytes(uint8_t* p, Bytes v, Lanes) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v);
+  }
   static Bytes set_bytes(uint8_t v) { return _mm256_set1_epi8(static_cast<char>(v)); }
   static Joined set_joined(uint8_t v) { return set_bytes(v); }
   static Joined min_bytes(Joined a, Joined b) { return _mm256_min_epi8(a, b); }
@@ -128,7 +132,9 @@ struct PartOfYmm : Ymm {
   static Lanes lanes(int64_t channels) { return (Lanes{1} << channels) - 1; }
   static Bytes load_bytes(const uint8_t* p, Lanes lanes) { return _mm256_maskz_loadu_epi8(lanes, p); }
   template <int kIndex>
-  static void store_bytes(uint8_t* p, Bytes v, Lanes lanes) { _mm256_mask_storeu_epi8(p, lanes, v); }
+  static void store_bytes(uint8_t* p, Bytes v, Lanes lanes) {
+    _mm256_mask_storeu_epi8(p, lanes, v);
+  }
 };
 
 void run(const DepthwiseRowsArgs& args) {

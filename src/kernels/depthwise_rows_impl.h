@@ -110,9 +110,7 @@ class DepthwiseRows {
         }
       }
     }
-    typename Vector::Words words[kPixels][kRows][Channels::kHalves];
-    channels_.template round<0, Channels::kHalves>(sums, words);
-    channels_.store(words, out, args_.out_stride);
+    channels_.finish(sums, out, args_.out_stride);
   }
 
   const DepthwiseRowsArgs& args_;
@@ -140,6 +138,13 @@ void depthwise_blocks(const DepthwiseRowsArgs& args, int64_t channel) {
   }
 }
 
+/// Square kernels have loops of their own.
+template <class Vector, int kTaps, int kStep>
+void depthwise_stream(const DepthwiseRowsArgs& args, int64_t channel) {
+  if (args.weight_rows == kTaps) return depthwise_blocks<DepthwiseStream<Vector, kTaps, kStep, kTaps>>(args, channel);
+  depthwise_blocks<DepthwiseStream<Vector, kTaps, kStep, 0>>(args, channel);
+}
+
 /// Runs the kernel for the taps.
 template <class Vector>
 void depthwise_channels(const DepthwiseRowsArgs& args, int64_t channel) {
@@ -150,9 +155,9 @@ void depthwise_channels(const DepthwiseRowsArgs& args, int64_t channel) {
     const auto is = [&](int64_t taps, int64_t step) {
       return args.taps == taps && args.column_step == step && args.tap_spacing == 1;
     };
-    if (is(3, 1)) return depthwise_blocks<DepthwiseStream<Vector, 3, 1>>(args, channel);
-    if (is(3, 2)) return depthwise_blocks<DepthwiseStream<Vector, 3, 2>>(args, channel);
-    if (is(5, 2)) return depthwise_blocks<DepthwiseStream<Vector, 5, 2>>(args, channel);
+    if (is(3, 1)) return depthwise_stream<Vector, 3, 1>(args, channel);
+    if (is(3, 2)) return depthwise_stream<Vector, 3, 2>(args, channel);
+    if (is(5, 2)) return depthwise_stream<Vector, 5, 2>(args, channel);
   }
   depthwise_blocks<DepthwiseRows<Vector>>(args, channel);
 }

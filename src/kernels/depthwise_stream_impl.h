@@ -6,26 +6,25 @@
 
 namespace octet::kernels {
 
-/// Blocks of rows for kernels of kTaps columns and a step of kStep: each column of the input is laid out in registers, and
-/// added to the sums of all the outputs that it is a tap of, which are in registers too.
-template <class Vector, int kTaps, int kStep>
+/// Blocks of rows for kernels of kTaps columns and kWeightRows rows (0: any) and a step of kStep: each column of the input is
+/// laid out in registers, and added to the sums of all the outputs that it is a tap of, which are in registers too.
+template <class Vector, int kTaps, int kStep, int kWeightRows>
 class DepthwiseStream {
   using Channels = DepthwiseChannels<Vector>;
   using Bytes = typename Vector::Bytes;
   using Int = typename Vector::Int;
   static constexpr int kGroup = Vector::kGroup, kParts = Vector::kParts;
-  /// Where a row of the kernel would be a group by itself, two columns of it are laid out as a group instead.
-  static constexpr bool kPairsColumns = kGroup == 2 && kStep == 2;
+  /// Where the last row would be a group by itself, two columns of it are laid out as a group instead.
+  static constexpr bool kPairsColumns = kGroup == 2 && kStep == 2 && kWeightRows % 2 == 1;
   static constexpr int kSlots = (kTaps + kStep - 1) / kStep;  // outputs that a column is a tap of, at most
   template <int kRows>
-  using Slots = typename Channels::Sums[kSlots][kRows];
+  using Slots = typename Channels::Sums[kSlots][1][kRows];
 
  public:
   DepthwiseStream(const DepthwiseRowsArgs& args, int64_t channel)
       : channels_(args, channel, 1),
         two_rows_(args.row_step == kStep && (kStep == 2 || args.weight_rows < kGroup)),
-        last_row_(kPairsColumns && args.weight_rows % 2 == 1),
-        groups_(last_row_ ? args.weight_rows / kGroup : channels_.groups()),
+        any_groups_(channels_.groups()),
         pair_weight_(channels_.scratch()),
         columns_(args.columns),
         pixel_step_(args.channels),
@@ -33,8 +32,9 @@ class DepthwiseStream {
         first_(args.first_column),
         end_(args.first_column + (args.outputs - 1) * kStep + kTaps) {
     if constexpr (kPairsColumns) {
-      for (int64_t tap = 0, row = args.weight_rows - 1; tap < kTaps; tap += 2) {
-        Channels::template store_interleaved<int8_t>({channels_.weight_bytes(row, tap), channels_.weight_bytes(row, tap + 1)},
+      for (int tap = 0, row = kWeightRows - 1; tap < kTaps; tap += 2) {
+        const Bytes second = tap + 1 < kTaps ? channels_.weight_bytes(row, tap + 1) : Vector::set_bytes(0);
+        Channels::template store_interleaved<int8_t>({channels_.weight_bytes(row, tap), second},
                                                      pair_weight_ + tap / 2 * Channels::kGroupBytes);
       }
     }
@@ -55,6 +55,12 @@ class DepthwiseStream {
   }
 
  private:
+  /// Without the one of the last row alone.
+  int64_t groups() const {
+    if constexpr (kPairsColumns) return kWeightRows / kGroup;
+    return kWeightRows > 0 ? (kWeightRows + kGroup - 1) / kGroup : any_groups_;
+  }
+
   template <int kRows>
   struct Place {
     const uint8_t* const* rows;
@@ -85,10 +91,10 @@ class DepthwiseStream {
   [[gnu::always_inline]] void column(Slots<kRows>& slots, Place<kRows>& place) const {
     if constexpr (kColumn % kStep == 0) {
 #pragma GCC unroll 2
-      for (int r = 0; r < kRows; ++r) channels_.start(slots[kColumn / kStep % kSlots][r]);
+      for (int r = 0; r < kRows; ++r) channels_.start(slots[kColumn / kStep % kSlots][0][r]);
     }
     const uint8_t* weight = channels_.weight();
-    for (int64_t group = 0; group < groups_; ++group, weight += kTaps * Channels::kGroupBytes) {
+    for (int64_t group = 0; group < groups(); ++group, weight += kTaps * Channels::kGroupBytes) {
       Int inputs[kRows][kParts];
       lay_out(place.rows + group * kGroup, place.column, inputs);
 #pragma GCC unroll 8
@@ -97,9 +103,7 @@ class DepthwiseStream {
         add<kColumn, kStep>(slots, inputs, part, weight + part * sizeof(Int), std::make_integer_sequence<int, kTaps>{});
       }
     }
-    if constexpr (kPairsColumns && kColumn % 2 == 0) {
-      if (last_row_) add_pair<kColumn>(slots, place.rows[groups_ * kGroup], place.column);
-    }
+    if constexpr (kPairsColumns && kColumn % 2 == 0) add_pair<kColumn>(slots, place.rows[kWeightRows - 1], place.column);
     ++place.column;
   }
 
@@ -152,7 +156,7 @@ class DepthwiseStream {
   [[gnu::always_inline]] static void add_tap(Slots<kRows>& slots, const Int (&inputs)[kRows][kParts], int part,
                                              const uint8_t* weight) {
     if constexpr (kTap <= kColumn && (kColumn - kTap) % kColumnStep == 0) {
-      auto& sums = slots[(kColumn - kTap) / kColumnStep % kSlots];
+      auto& sums = slots[(kColumn - kTap) / kColumnStep % kSlots][0];
       if constexpr (kRows == 1) {
         Vector::dot(sums[0][part], inputs[0][part], weight);
       } else {
@@ -165,9 +169,8 @@ class DepthwiseStream {
 
   Channels channels_;
   bool two_rows_;
-  bool last_row_;  ///< whether there is one that is not in a group
-  int64_t groups_;
-  uint8_t* pair_weight_;  ///< [pair of taps][kGroupBytes], of that row
+  int64_t any_groups_;
+  uint8_t* pair_weight_;  ///< [pair of taps][kGroupBytes], of the last row
   int64_t columns_, pixel_step_, out_stride_, first_, end_;
 };
 

@@ -24,21 +24,25 @@ class DepthwiseWinograd {
 
  public:
   static bool takes(const DepthwiseRowsArgs& args) {
-    return args.taps == kTaps && args.weight_rows == kTaps && args.column_step == 1 && args.row_step == 1 && args.tap_spacing == 1;
+    return args.taps == kTaps && args.weight_rows == kTaps && args.column_step == 1 && args.row_step == 1 &&
+           args.tap_spacing == 1;
   }
 
   static void run(const DepthwiseRowsArgs& args, int64_t channel) {
     DepthwiseWinograd kernel(args, channel);
-    const int64_t parts = (args.outputs + kMostOutputs - 1) / kMostOutputs, outputs = ((args.outputs + parts - 1) / parts + 1) / 2 * 2;
+    const int64_t parts = (args.outputs + kMostOutputs - 1) / kMostOutputs,
+                  outputs = ((args.outputs + parts - 1) / parts + 1) / 2 * 2;
     for (int64_t first = 0; first < args.outputs; first += outputs) {
       kernel.run_part(first, first + outputs < args.outputs ? outputs : args.outputs - first);
     }
   }
 
  private:
-  static constexpr int64_t kMostOutputs = 16 * 1024 / kTileBytes;  ///< of a row at once, so that what they read stays in the cache
+  /// Of a row at once, so that what is laid out of two groups of rows stays in the nearest cache.
+  static constexpr int64_t kMostOutputs = 16 * 1024 / kTileBytes;
 
-  DepthwiseWinograd(const DepthwiseRowsArgs& args, int64_t channel) : args_(args), channels_(args, channel, /*weight_rows=*/0, /*factor=*/2) {
+  DepthwiseWinograd(const DepthwiseRowsArgs& args, int64_t channel)
+      : args_(args), channels_(args, channel, /*weight_rows=*/0, /*factor=*/2) {
     transform_weight();
   }
 
@@ -46,7 +50,8 @@ class DepthwiseWinograd {
   void run_part(int64_t first, int64_t outputs) {
     const int64_t tiles = (outputs + 1) / 2;
     uint8_t* inputs[kGroups];
-    for (int group = 0; group < kGroups; ++group) inputs[group] = channels_.scratch() + (2 * kGroups + group * tiles) * kTileBytes;
+    for (int group = 0; group < kGroups; ++group)
+      inputs[group] = channels_.scratch() + (2 * kGroups + group * tiles) * kTileBytes;
     const uint8_t* const* last_rows = nullptr;
     for (int64_t block = 0; block < args_.blocks; ++block) {
       const uint8_t* const* const rows = args_.rows + block * args_.row_slots;
