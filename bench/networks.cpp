@@ -27,7 +27,7 @@ void push_convolution(nn::Sequential& layers, nn::ConvOptions<D> options) {
 }
 
 /// Widens the channels, convolves each by itself and narrows them again.
-struct InvertedResidualImpl : nn::Cloneable<InvertedResidualImpl> {
+struct InvertedResidualImpl : nn::UnaryModule<nn::Cloneable<InvertedResidualImpl>> {
   InvertedResidualImpl(int64_t in_channels, int64_t out_channels, int64_t expand_ratio, int64_t kernel_size, int64_t stride)
       : in_channels(in_channels),
         out_channels(out_channels),
@@ -67,7 +67,7 @@ constexpr Stage kEfficientNetLite0[] = {{1, 16, 1, 3, 1},  {6, 24, 2, 3, 2},  {6
                                         {6, 112, 3, 5, 1}, {6, 192, 4, 5, 2}, {6, 320, 1, 3, 1}};
 
 /// Two convolutions with a way past them.
-struct Block3dImpl : nn::Cloneable<Block3dImpl> {
+struct Block3dImpl : nn::UnaryModule<nn::Cloneable<Block3dImpl>> {
   Block3dImpl(int64_t in_channels, int64_t channels, int64_t stride)
       : in_channels(in_channels), channels(channels), stride(stride) {
     reset();

@@ -3,6 +3,7 @@
 
 #include <octet/models/fusible_module.h>
 #include <octet/nn/modules.h>
+#include <octet/nn/unary_module.h>
 
 #include <torch/nn/cloneable.h>
 
@@ -14,7 +15,7 @@ namespace octet::models {
 nn::Conv2d convolution(int64_t in_channels, int64_t out_channels, int64_t kernel_size, int64_t stride = 1, int64_t groups = 1);
 
 /// A convolution, its batch norm and ReLU: torchvision.ops.Conv2dNormActivation. The children are `0`, `1` and `2`.
-class ConvBNReLUImpl : public nn::Cloneable<ConvBNReLUImpl>, public FusibleModule {
+class ConvBNReLUImpl : public nn::UnaryModule<nn::Cloneable<ConvBNReLUImpl>>, public FusibleModule {
  public:
   ConvBNReLUImpl(int64_t in_channels, int64_t out_channels, int64_t kernel_size, int64_t stride = 1, int64_t groups = 1);
 

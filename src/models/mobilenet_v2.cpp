@@ -12,7 +12,7 @@ namespace octet::models {
 /// A block that widens, convolves each channel by itself and narrows:
 /// torchvision.models.quantization.mobilenetv2.QuantizableInvertedResidual. It has a `skip_add` only if it adds: one that is
 /// never called could not be calibrated.
-class InvertedResidualImpl : public nn::Cloneable<InvertedResidualImpl>, public FusibleModule {
+class InvertedResidualImpl : public nn::UnaryModule<nn::Cloneable<InvertedResidualImpl>>, public FusibleModule {
  public:
   nn::Sequential conv{nullptr};
   nn::FloatFunctional skip_add{nullptr};

@@ -18,7 +18,7 @@ struct BlockShape {
 
 /// What both kinds of blocks have: a way past the convolutions, with a convolution of its own where it changes the shape.
 template <class Self>
-class Block : public nn::Cloneable<Self>, public FusibleModule {
+class Block : public nn::UnaryModule<nn::Cloneable<Self>>, public FusibleModule {
  public:
   nn::Sequential downsample{nullptr};
 

@@ -2,6 +2,7 @@
 
 #include <octet/nn/implementation.h>
 #include <octet/nn/module_internals.h>
+#include <octet/nn/unary_module.h>
 #include <octet/observe/observer.h>
 #include <octet/observe/qconfig.h>
 #include <octet/tensor/error.h>
@@ -449,9 +450,9 @@ template <class Float, class Signature = detail::ForwardSignatureOf<Float>>
 class Slot;
 
 template <class Float, class Result, class Input>
-class Slot<Float, Result(Input)> : public detail::SlotCore<Slot<Float>, Float, Result(Input)> {
+class Slot<Float, Result(Input)> : public UnaryModule<detail::SlotCore<Slot<Float>, Float, Result(Input)>> {
  public:
-  using detail::SlotCore<Slot<Float>, Float, Result(Input)>::SlotCore;
+  using UnaryModule<detail::SlotCore<Slot<Float>, Float, Result(Input)>>::UnaryModule;
 
   Result forward(Input input) {
     return this->template dispatch<Result>([](auto& target, const auto& x) { return target.forward(x); }, input);
