@@ -11,11 +11,12 @@ namespace {
 
 __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 
-/// acc0 += a[0..3] * b0 + a[4..7] * next0, for each 32-bit lane, and acc1 likewise. In assembly, since compilers put accumulators
-/// on the stack here.
-[[gnu::always_inline]] inline void multiply_add(__m256i& acc0, __m256i& acc1, const uint8_t* a, __m256i b0, __m256i b1,
-                                                __m256i next0, __m256i next1) {
-  alignas(32) static constexpr int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+alignas(32) constexpr int16_t kOnes[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
+
+/// acc[v] += a[0..3] * b[v] + a[4..7] * next[v], for each 32-bit lane. In assembly, since compilers put accumulators on the stack
+/// here.
+[[gnu::always_inline]] inline void multiply_add(__m256i (&acc)[2], const uint8_t* a, const __m256i (&b)[2],
+                                                const __m256i (&next)[2]) {
   __m256i t, u, v, w;
   asm("vpbroadcastd %[a0], %[t]\n\t"
       "vpbroadcastd %[a1], %[u]\n\t"
@@ -29,31 +30,50 @@ __m256i load(const void* p) { return _mm256_loadu_si256(static_cast<const __m256
       "vpmaddwd %[ones], %[t], %[t]\n\t"
       "vpaddd %[v], %[acc0], %[acc0]\n\t"
       "vpaddd %[t], %[acc1], %[acc1]"
-      : [acc0] "+x"(acc0), [acc1] "+x"(acc1), [t] "=&x"(t), [u] "=&x"(u), [v] "=&x"(v), [w] "=&x"(w)
+      : [acc0] "+x"(acc[0]), [acc1] "+x"(acc[1]), [t] "=&x"(t), [u] "=&x"(u), [v] "=&x"(v), [w] "=&x"(w)
       : [a0] "m"(*reinterpret_cast<const uint8_t(*)[4]>(a)), [a1] "m"(*reinterpret_cast<const uint8_t(*)[4]>(a + 4)),
-        [b0] "x"(b0), [b1] "x"(b1), [n0] "x"(next0), [n1] "x"(next1), [ones] "m"(kOnes));
+        [b0] "x"(b[0]), [b1] "x"(b[1]), [n0] "x"(next[0]), [n1] "x"(next[1]), [ones] "m"(kOnes));
+}
+[[gnu::always_inline]] inline void multiply_add(__m256i (&acc)[1], const uint8_t* a, const __m256i (&b)[1],
+                                                const __m256i (&next)[1]) {
+  __m256i t, u;
+  asm("vpbroadcastd %[a0], %[t]\n\t"
+      "vpbroadcastd %[a1], %[u]\n\t"
+      "vpmaddubsw %[b], %[t], %[t]\n\t"
+      "vpmaddubsw %[n], %[u], %[u]\n\t"
+      "vpaddw %[t], %[u], %[t]\n\t"
+      "vpmaddwd %[ones], %[t], %[t]\n\t"
+      "vpaddd %[t], %[acc], %[acc]"
+      : [acc] "+x"(acc[0]), [t] "=&x"(t), [u] "=&x"(u)
+      : [a0] "m"(*reinterpret_cast<const uint8_t(*)[4]>(a)), [a1] "m"(*reinterpret_cast<const uint8_t(*)[4]>(a + 4)),
+        [b] "x"(b[0]), [n] "x"(next[0]), [ones] "m"(kOnes));
 }
 
-/// Rows x 16 columns.
-template <int kRows, class Finish>
+/// Rows x kVectors * 8 columns.
+template <int kRows, int kVectors, class Finish>
 [[gnu::noinline]] void accumulate_tile(const uint8_t* a, int64_t a_stride, const int8_t* b, int64_t k, Finish finish) {
-  __m256i acc[kRows][2];
+  __m256i acc[kRows][kVectors];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-    for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(r, v);
+    for (int v = 0; v < kVectors; ++v) acc[r][v] = finish.start(r, v);
   }
   for (const uint8_t* const end = a + k; a < end; a += kClippedStep, b += kClippedStep * kColumns) {
     asm("" : "+r"(a_stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
-    const __m256i b0 = load(b), b1 = load(b + 32), next0 = load(b + 64), next1 = load(b + 96);
+    __m256i weights[kVectors], next[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; ++v) {
+      weights[v] = load(b + 32 * v);
+      next[v] = load(b + 4 * kColumns + 32 * v);
+    }
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], a + r * a_stride, b0, b1, next0, next1);
+    for (int r = 0; r < kRows; ++r) multiply_add(acc[r], a + r * a_stride, weights, next);
   }
   finish(acc);
 }
 
 /// All rows; `finish(row)` says what becomes of the sums from that row on.
-template <class Finish>
+template <int kVectors, class Finish>
 void accumulate_panel(const ClippedWeightArgs& args, int64_t panel, const Finish& finish) {
   constexpr int kTileRows = 4;
   const int64_t panel_bytes = args.padded_k * kColumns;
@@ -64,7 +84,7 @@ void accumulate_panel(const ClippedWeightArgs& args, int64_t panel, const Finish
   const int8_t* next = weight + panel_bytes;
   for_each_row_tile<kTileRows>(args.rows, [&]<int kRows>(int64_t row) {
     for (const int8_t* const end = next + part; next < end; next += 64) _mm_prefetch(next, _MM_HINT_T0);
-    accumulate_tile<kRows>(args.a + row * args.a_stride, args.a_stride, weight, args.padded_k, finish(row));
+    accumulate_tile<kRows, kVectors>(args.a + row * args.a_stride, args.a_stride, weight, args.padded_k, finish(row));
   });
 }
 
@@ -190,7 +210,7 @@ void accumulate(const ClippedWeightArgs& args, int32_t* sums) {
     int32_t* const to = sums + panel * args.rows * kColumns;
     seed_panel(args, panel, nullptr, seeds);
     memcpy(to, seeds, static_cast<size_t>(args.rows * kColumns) * sizeof(int32_t));
-    accumulate_panel(args, panel, [&](int64_t row) { return Avx2StoredSums{to + row * kColumns, true}; });
+    accumulate_panel<2>(args, panel, [&](int64_t row) { return Avx2StoredSums{to + row * kColumns, true}; });
   }
 }
 
@@ -203,7 +223,8 @@ void multiply_requantized(const ClippedWeightArgs& args, int64_t columns, const 
     seed_panel(args, panel, terms.start + column, seeds);
     const Avx2RequantizedPanel requantized{
         {requantize, column, columns - column < kColumns ? columns - column : kColumns}, seeds, kColumns};
-    accumulate_panel(args, panel, [&](int64_t row) { return Avx2RequantizedSums{requantized, row}; });
+    const auto finish = [&](int64_t row) { return Avx2RequantizedSums{requantized, row}; };
+    requantized.columns > kColumns / 2 ? accumulate_panel<2>(args, panel, finish) : accumulate_panel<1>(args, panel, finish);
   }
 }
 

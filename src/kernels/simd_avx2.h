@@ -103,15 +103,17 @@ struct Avx2Simd {
   static Bytes max_bytes(Bytes a, Bytes b) { return _mm256_max_epu8(a, b); }
   static Bytes exclusive_or(Bytes a, Bytes b) { return _mm256_xor_si256(a, b); }
   static void store_all_bytes(uint8_t* p, Bytes v) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), v); }
-  /// Stores the first n bytes of those that two vectors became, kFirst the first of them.
+  /// Stores the first n bytes of those that one vector or two became, kFirst the first of them.
   template <int kFirst, int kVectors>
   static void store_bytes(uint8_t* p, Bytes v, int64_t n) {
-    static_assert(kVectors == 2);
-    const __m128i part = _mm256_extracti128_si256(v, kFirst / 2);
-    if (n == 2 * kLanes) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), part);
+    static_assert(kVectors == 1 || kFirst % 2 == 0);
+    __m128i part = _mm256_extracti128_si256(v, kFirst / 2);
+    if (kVectors == 2 && n == 2 * kLanes) return _mm_storeu_si128(reinterpret_cast<__m128i*>(p), part);
+    if (kFirst % 2 == 1) part = _mm_unpackhi_epi64(part, part);
     uint64_t rest = static_cast<uint64_t>(_mm_cvtsi128_si64(part));
     if (n & 8) {
       memcpy(p, &rest, 8);
+      if (kVectors == 1) return;
       p += 8;
       rest = static_cast<uint64_t>(_mm_extract_epi64(part, 1));
     }

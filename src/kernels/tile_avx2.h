@@ -27,12 +27,12 @@ struct Avx2StoredSums {
   bool add;       ///< to what is there
 
   __m256i start(int row, int vector) const { return add ? _mm256_load_si256(at(row, vector)) : _mm256_setzero_si256(); }
-  template <int kRows>
-  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
+  template <int kRows, int kVectors>
+  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][kVectors]) const {
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) _mm256_store_si256(at(r, v), acc[r][v]);
+      for (int v = 0; v < kVectors; ++v) _mm256_store_si256(at(r, v), acc[r][v]);
     }
   }
   void skip(int rows) { sums += rows * kColumns; }
@@ -54,14 +54,14 @@ struct Avx2RequantizedSums {
   __m256i start(int r, int vector) const {
     return Avx2Simd::load(panel.seeds + (row + r) * panel.seed_stride + 8 * vector, AllLanes{});
   }
-  template <int kRows>
-  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][2]) const {
+  template <int kRows, int kVectors>
+  [[gnu::always_inline]] void operator()(__m256i (&acc)[kRows][kVectors]) const {
     // As values of their own: what has no register here is not to cost the loop its registers.
-    __m256i sums[kRows][2];
+    __m256i sums[kRows][kVectors];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) asm("" : "=x"(sums[r][v]) : "0"(acc[r][v]));
+      for (int v = 0; v < kVectors; ++v) asm("" : "=x"(sums[r][v]) : "0"(acc[r][v]));
     }
     panel.requantize(row, panel.column, panel.columns, sums);
   }

@@ -8,28 +8,37 @@
 namespace octet::kernels {
 namespace {
 
-/// acc0 += a * b0, acc1 += a * b1, for pairs of 16-bit integers. In assembly, since compilers put accumulators on the stack here.
-[[gnu::always_inline]] inline void multiply_add(__m256i& acc0, __m256i& acc1, const int16_t* a, __m256i b0, __m256i b1) {
+/// acc[v] += a * b[v], for pairs of 16-bit integers. In assembly, since compilers put accumulators on the stack here.
+[[gnu::always_inline]] inline void multiply_add(__m256i (&acc)[2], const int16_t* a, const __m256i (&b)[2]) {
   __m256i t, u;
   asm("vpbroadcastd %[a], %[u]\n\t"
       "vpmaddwd %[b0], %[u], %[t]\n\t"
       "vpmaddwd %[b1], %[u], %[u]\n\t"
       "vpaddd %[t], %[acc0], %[acc0]\n\t"
       "vpaddd %[u], %[acc1], %[acc1]"
-      : [acc0] "+x"(acc0), [acc1] "+x"(acc1), [t] "=&x"(t), [u] "=&x"(u)
-      : [a] "m"(*reinterpret_cast<const int16_t(*)[2]>(a)), [b0] "x"(b0), [b1] "x"(b1));
+      : [acc0] "+x"(acc[0]), [acc1] "+x"(acc[1]), [t] "=&x"(t), [u] "=&x"(u)
+      : [a] "m"(*reinterpret_cast<const int16_t(*)[2]>(a)), [b0] "x"(b[0]), [b1] "x"(b[1]));
+}
+[[gnu::always_inline]] inline void multiply_add(__m256i (&acc)[1], const int16_t* a, const __m256i (&b)[1]) {
+  __m256i t;
+  asm("vpbroadcastd %[a], %[t]\n\t"
+      "vpmaddwd %[b], %[t], %[t]\n\t"
+      "vpaddd %[t], %[acc], %[acc]"
+      : [acc] "+x"(acc[0]), [t] "=&x"(t)
+      : [a] "m"(*reinterpret_cast<const int16_t(*)[2]>(a)), [b] "x"(b[0]));
 }
 
-/// Tiles of rows x 16 columns that follow each other. What they have in common is set up once, which counts where sums are short.
-template <int kRows, class Finish>
+/// Tiles of rows x kVectors * 8 columns that follow each other. What they have in common is set up once, which counts where sums
+/// are short.
+template <int kRows, int kVectors, class Finish>
 [[gnu::noinline]] void accumulate_tiles(const int16_t* a, int64_t a_stride, int64_t odd, const int16_t* weight, int64_t quads,
                                         int64_t tiles, Finish finish) {
   for (; tiles > 0; --tiles, a += kRows * a_stride, finish.skip(kRows)) {
-    __m256i acc[kRows][2];
+    __m256i acc[kRows][kVectors];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 2
-      for (int v = 0; v < 2; ++v) acc[r][v] = finish.start(r, v);
+      for (int v = 0; v < kVectors; ++v) acc[r][v] = finish.start(r, v);
     }
     const auto load = [](const int16_t* p) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(p)); };
     const int16_t* b = weight;
@@ -38,9 +47,11 @@ template <int kRows, class Finish>
       for (const bool is_odd : {false, true}) {
         asm("" : "+r"(a_stride));  // keeps compilers from making a pointer for each row, for which there are too few registers
         const int16_t* const pairs = is_odd ? from + odd : from;
-        const __m256i b0 = load(b), b1 = load(b + kColumns);
+        __m256i weights[kVectors];
+#pragma GCC unroll 2
+        for (int v = 0; v < kVectors; ++v) weights[v] = load(b + v * kColumns);
 #pragma GCC unroll 8
-        for (int r = 0; r < kRows; ++r) multiply_add(acc[r][0], acc[r][1], pairs + r * a_stride, b0, b1);
+        for (int r = 0; r < kRows; ++r) multiply_add(acc[r], pairs + r * a_stride, weights);
         b += 2 * kColumns;
       }
     }
@@ -82,7 +93,7 @@ constexpr int kTileRows = 6;
 
 void multiply_words_avx2(const WordProductArgs& args) {
   multiply_words<kTileRows>(args, [&]<int kRows>(const int16_t* words, const int16_t* weight, int64_t tiles, int32_t* sums) {
-    accumulate_tiles<kRows>(words, args.row_stride, args.odd, weight, args.quads, tiles, Avx2StoredSums{sums, args.add});
+    accumulate_tiles<kRows, 2>(words, args.row_stride, args.odd, weight, args.quads, tiles, Avx2StoredSums{sums, args.add});
   });
 }
 
@@ -127,8 +138,9 @@ void multiply_requantized_avx2(const MultiplyRequantizedArgs& args) {
       const int64_t columns = args.columns - column < kColumns ? args.columns - column : kColumns;
       const Avx2RequantizedPanel panel{{requantize, column, columns}, args.terms.start + column, 0};
       for_each_tile_height<kTileRows>(count, [&]<int kRows>(int64_t row, int64_t tiles) {
-        accumulate_tiles<kRows>(rows + row * row_stride, row_stride, k / 2, weight, (args.k + 3) / 4, tiles,
-                                Avx2RequantizedSums{panel, first + row});
+        const auto accumulate = columns > kColumns / 2 ? accumulate_tiles<kRows, 2, Avx2RequantizedSums>
+                                                       : accumulate_tiles<kRows, 1, Avx2RequantizedSums>;
+        accumulate(rows + row * row_stride, row_stride, k / 2, weight, (args.k + 3) / 4, tiles, {panel, first + row});
       });
     }
   }
