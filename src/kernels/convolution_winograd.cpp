@@ -18,7 +18,7 @@ constexpr int64_t kMostOutputs = 4, kMostSide = kMostOutputs + 2, kMostPositions
 /// So many outputs are requantized at once.
 constexpr int64_t kMostTilesInARow = kRowBlock / kMostOutputs;
 /// The transformed inputs of a block of tiles and the transformed weights of a panel should stay in the second cache together.
-constexpr int64_t kInputBytes = 480 * 1024, kWeightQuads = 16;
+constexpr int64_t kInputBytes = 480 * 1024;
 /// Of products: a row for each plane of a tile.
 constexpr int64_t kMostRows = 48, kFewestRows = 8;
 /// Positions that lie a power of two apart would compete for the same lines of the first cache.
@@ -234,8 +234,8 @@ class TileBlock {
     int32_t* const sums = scratch_.sums.reserve(sums_ * tiling_.positions() * sums_stride_);
     for (int64_t tap = 0; tap < call_.geometry.kernel[0]; ++tap) {
       const int64_t sum = tap % sums_;
-      for (int64_t first = 0; first < tap_quads; first += kWeightQuads) {
-        const int64_t quads = std::min(kWeightQuads, tap_quads - first);
+      for (int64_t first = 0; first < tap_quads; first += kWinogradQuads) {
+        const int64_t quads = std::min(kWinogradQuads, tap_quads - first);
         multiply(panel + tap * tap_bytes + first * 4 * kColumns, quads, tap * tap_input + first * 2,
                  /*add=*/tap > sum || first > 0, sums + sum * tiling_.positions() * sums_stride_);
       }
@@ -244,12 +244,11 @@ class TileBlock {
 
   /// Some quads of a depth tap. @param input  where they lie in a position's rows
   void multiply(const int8_t* panel, int64_t quads, int64_t input, bool add, int32_t* sums) {
-    const int64_t stride = quads * 4 * kColumns + kPadding;
-    int16_t* const weight = scratch_.weight.reserve(2 * side_ * stride);
+    int16_t* const weight = scratch_.weight.reserve(2 * side_ * kWinogradWeightStride);
     const bool all_have_all = whole_rows_.end == tiles_ && whole_columns_.begin == 0 && whole_columns_.end == tiles_;
     const int64_t planes_at_once = all_have_all ? tiling_.planes : 1;
     for (int part = 0; part < side_ / 2; ++part) {
-      transforms_.weight({panel, channels_ * kColumns, quads, part, weight, stride});
+      transforms_.weight({panel, channels_ * kColumns, quads, part, weight});
       for (const int which : {0, 1}) {
         const int64_t row = winograd_row(static_cast<int>(side_), part, which), position = row * side_;
         for (int64_t plane = 0; plane < tiling_.planes; plane += planes_at_once) {
@@ -265,8 +264,8 @@ class TileBlock {
                                           .row_stride = row_stride_,
                                           .odd = channels_ / 2,
                                           .rows = rows,
-                                          .weight = weight + which * side_ * stride,
-                                          .weight_position_stride = stride,
+                                          .weight = weight + which * side_ * kWinogradWeightStride,
+                                          .weight_position_stride = kWinogradWeightStride,
                                           .quads = quads,
                                           .add = add,
                                           .sums = sums + position * sums_stride_,

@@ -1,3 +1,5 @@
+#include <immintrin.h>
+
 #include "kernels/requantized_tile_impl.h"
 #include "kernels/simd_avx2.h"
 #include "kernels/winograd_impl.h"
@@ -7,6 +9,12 @@ namespace {
 
 struct Avx2Isa {
   static constexpr int kBytes = 32;
+
+  /// Words of pairs of bytes, of which those of `factors` are unsigned and the others signed.
+  template <class Word>
+  static Word multiply_pairs(Word factors, Word bytes) {
+    return reinterpret_cast<Word>(_mm256_maddubs_epi16(reinterpret_cast<__m256i>(factors), reinterpret_cast<__m256i>(bytes)));
+  }
 };
 
 }  // namespace

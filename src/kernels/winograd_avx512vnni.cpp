@@ -1,3 +1,5 @@
+#include <immintrin.h>
+
 #include "kernels/requantized_tile_impl.h"
 #include "kernels/simd_avx512vnni.h"
 #include "kernels/winograd_impl.h"
@@ -7,6 +9,12 @@ namespace {
 
 struct Avx512VnniIsa {
   static constexpr int kBytes = 64;
+
+  /// Words of pairs of bytes, of which those of `factors` are unsigned and the others signed.
+  template <class Word>
+  static Word multiply_pairs(Word factors, Word bytes) {
+    return reinterpret_cast<Word>(_mm512_maddubs_epi16(reinterpret_cast<__m512i>(factors), reinterpret_cast<__m512i>(bytes)));
+  }
 };
 
 }  // namespace

@@ -39,17 +39,14 @@ struct WinogradMatrices<2> {
   static constexpr bool kNinths = false;
   [[gnu::always_inline]] static constexpr int shift(int) { return 1; }
 
-  /// Rows winograd_row(4, kPart, 0) and (4, kPart, 1).
+  /// The first row and the last are w0 and w2, times that.
+  static constexpr int kOuterFactor = 2;
+  /// Rows winograd_row(4, 1, 0) and (4, 1, 1).
   template <int kPart, class V>
   [[gnu::always_inline]] static void weight(V w0, V w1, V w2, V& first, V& second) {
-    if constexpr (kPart == 0) {
-      first = w0 + w0;
-      second = w2 + w2;
-    } else {
-      const V outer = w0 + w2;
-      first = outer + w1;
-      second = outer - w1;
-    }
+    const V outer = w0 + w2;
+    first = outer + w1;
+    second = outer - w1;
   }
   template <class V>
   [[gnu::always_inline]] static void input(V* d, int step) {
@@ -71,16 +68,12 @@ struct WinogradMatrices<4> {
   static constexpr bool kNinths = true;
   [[gnu::always_inline]] static constexpr int shift(int i) { return i == 0 ? 3 : i == 1 ? 2 : 1; }
 
+  static constexpr int kOuterFactor = 6;
   template <int kPart, class V>
   [[gnu::always_inline]] static void weight(V w0, V w1, V w2, V& first, V& second) {
-    if constexpr (kPart == 0) {
-      first = w0 * 6;
-      second = w2 * 6;
-    } else {
-      const V outer = kPart == 1 ? w0 + w2 : w0 + (w2 << 2), middle = kPart == 1 ? w1 : w1 + w1;
-      first = outer + middle;
-      second = outer - middle;
-    }
+    const V outer = kPart == 1 ? w0 + w2 : w0 + (w2 << 2), middle = kPart == 1 ? w1 : w1 + w1;
+    first = outer + middle;
+    second = outer - middle;
   }
   template <class V>
   [[gnu::always_inline]] static void input(V* d, int step) {
@@ -217,45 +210,54 @@ struct Winograd {
 
   template <int kPart>
   [[gnu::noinline]] static void transform_weight_part(const WinogradWeightArgs& args) {
+    using Word = typename WinogradVector<Isa, Isa::kBytes>::Word;
+    constexpr uint16_t kFactor = kPart == 0 ? Matrices::kOuterFactor : 1;
+    const Word even = Word{} + kFactor, odd = even << 8;
+    Word outer = Word{} + static_cast<uint16_t>(Matrices::kOuterFactor);
+    asm("" : "+x"(outer));  // else compilers would shift and add instead
     for (int64_t quad = 0; quad < args.quads; ++quad) {
       for (int64_t at = 0; at < 4 * kColumns; at += Isa::kBytes) {
         const int8_t* const from = args.panel + quad * 4 * kColumns + at;
         int16_t* const to = args.out + quad * 4 * kColumns + at / 2;
-        transform_pairs<kPart>(from, args.tap_bytes, /*odd=*/false, to, args.position_stride);
-        transform_pairs<kPart>(from, args.tap_bytes, /*odd=*/true, to + 2 * kColumns, args.position_stride);
+        transform_pairs<kPart>(from, args.tap_bytes, even, outer, to);
+        transform_pairs<kPart>(from, args.tap_bytes, odd, outer, to + 2 * kColumns);
       }
     }
   }
 
-  template <int kPart>
-  [[gnu::always_inline]] static void transform_pairs(const int8_t* from, int64_t tap_bytes, bool odd, int16_t* to,
-                                                     int64_t position_stride) {
+  /// @param factors  of pairs of bytes: one of them becomes a word
+  template <int kPart, class Word>
+  [[gnu::always_inline]] static void transform_pairs(const int8_t* from, int64_t tap_bytes, Word factors, Word outer,
+                                                     int16_t* to) {
     using Vector = WinogradVector<Isa, Isa::kBytes>;
-    using Word = typename Vector::Word;
     Word rows[2][3];
 #pragma GCC unroll 3
     for (int j = 0; j < 3; ++j) {
       Word taps[3];
 #pragma GCC unroll 3
       for (int i = 0; i < 3; ++i) {
-        Word bytes = Vector::template load<Word>(from + (3 * i + j) * tap_bytes);
-        if (!odd) bytes <<= 8;
-        taps[i] = reinterpret_cast<Word>(reinterpret_cast<typename Vector::SignedWord>(bytes) >> 8);
+        taps[i] = Isa::multiply_pairs(factors, Vector::template load<Word>(from + (3 * i + j) * tap_bytes));
       }
-      Matrices::template weight<kPart>(taps[0], taps[1], taps[2], rows[0][j], rows[1][j]);
+      if constexpr (kPart == 0) {
+        rows[0][j] = taps[0];
+        rows[1][j] = taps[2];
+      } else {
+        Matrices::template weight<kPart>(taps[0], taps[1], taps[2], rows[0][j], rows[1][j]);
+      }
     }
 #pragma GCC unroll 2
     for (int i = 0; i < 2; ++i) {
       Word row[kSide];
+      row[0] = rows[i][0] * outer;
+      row[kSide - 1] = rows[i][2] * outer;
       const auto columns = [&]<int kColumnPart>() {
         Matrices::template weight<kColumnPart>(rows[i][0], rows[i][1], rows[i][2], row[winograd_row(kSide, kColumnPart, 0)],
                                                row[winograd_row(kSide, kColumnPart, 1)]);
       };
-      columns.template operator()<0>();
       columns.template operator()<1>();
       columns.template operator()<kSide / 2 - 1>();
 #pragma GCC unroll 6
-      for (int j = 0; j < kSide; ++j) Vector::store(to + (i * kSide + j) * position_stride, row[j]);
+      for (int j = 0; j < kSide; ++j) Vector::store(to + (i * kSide + j) * kWinogradWeightStride, row[j]);
     }
   }
 

@@ -18,11 +18,14 @@ namespace octet::kernels {
 struct WinogradWeightArgs {
   const int8_t* panel;  ///< from the first quad on: [taps 3x3][quads of all channels][kColumns][4]
   int64_t tap_bytes;    ///< from one tap to the next
-  int64_t quads;        ///< that are transformed
+  int64_t quads;        ///< that are transformed, kWinogradQuads at most
   int part;             ///< which two rows of positions
-  int16_t* out;         ///< [2][positions of a row][quads][even, odd][kColumns][2], aligned to 64 bytes
-  int64_t position_stride;
+  int16_t* out;  ///< [2][positions of a row][kWinogradWeightStride], each [quads][even, odd][kColumns][2]; aligned to 64 bytes
 };
+constexpr int64_t kWinogradQuads = 16;
+/// A constant, which takes no instructions. Positions that lie a power of two apart would compete for the same lines of the first
+/// cache.
+constexpr int64_t kWinogradWeightStride = kWinogradQuads * 4 * kColumns + 32;
 
 /// The rows of positions that a part of the weight's transform gives, as they have the most in common: the first and the last,
 /// and then those with the next two, and so on.
