@@ -18,8 +18,11 @@ void call_row_tile(int64_t rows, int64_t first_row, const Tile& tile) {
 /// of each height, of which there are two at most.
 template <int kMostRows, class Tiles>
 void for_each_tile_height(int64_t rows, const Tiles& tiles) {
+  if (rows == 0) return;
+  if (rows <= kMostRows) {  // without a division
+    return call_row_tile<kMostRows>(rows, 0, [&]<int kRows>(int64_t row) { tiles.template operator()<kRows>(row, 1); });
+  }
   const int64_t count = (rows + kMostRows - 1) / kMostRows;
-  if (count == 0) return;
   const int64_t height = rows / count, higher = rows % count, lower = count - higher;
   call_row_tile<kMostRows>(height, 0, [&]<int kRows>(int64_t row) { tiles.template operator()<kRows>(row, lower); });
   if (higher == 0) return;
