@@ -20,7 +20,7 @@ struct DoubleImpl : UnaryModule<torch::nn::Cloneable<DoubleImpl>> {
 TORCH_MODULE(Double);
 
 TEST(UnaryModule, IsCalledBySequentialsAndTheirClones) {
-  torch::nn::Sequential model(Double(), ReLU(), Double());
+  torch::nn::Sequential model{Double(), ReLU(), Double()};
   const at::Tensor x = torch::tensor({-1.0f, 3.0f});
   EXPECT_TRUE(model->forward(x).equal(torch::tensor({0.0f, 12.0f})));
   const auto clone = std::dynamic_pointer_cast<torch::nn::SequentialImpl>(model->clone());
