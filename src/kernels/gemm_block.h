@@ -27,10 +27,13 @@ static_assert(kColumns == PackedWeight::kPanelColumns);
 constexpr int64_t part_begin(int64_t size, int64_t parts, int64_t part) { return size * part / parts; }
 
 /// How rows are cut into blocks, as evenly as can be: of 60 rows at most, which make whole tiles on every ISA, or, for weights'
-/// clipped form, of twice 32 rows, as so many take part in what was clipped off whether they are there or not.
+/// clipped form, of twice half the transposed rows, as so many take part in what was clipped off whether they are there or not.
 struct RowBlocks {
   RowBlocks(int64_t rows, bool clipped_weight)
-      : rows(rows), unit(clipped_weight ? 32 : 1), units(ceil_div(rows, unit)), count(ceil_div(units, clipped_weight ? 2 : 60)) {}
+      : rows(rows),
+        unit(clipped_weight ? kTransposedRows / 2 : 1),
+        units(ceil_div(rows, unit)),
+        count(ceil_div(units, clipped_weight ? 2 : 60)) {}
   int64_t begin(int64_t block) const { return std::min(part_begin(units, count, block) * unit, rows); }
 
   int64_t rows, unit, units, count;
