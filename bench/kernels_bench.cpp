@@ -2,6 +2,7 @@
 // second of the rest. One thread; what surrounds the products (zero points, scales, bias, rounding) is included.
 
 #include <octet/kernels/binary.h>
+#include <octet/kernels/channels_last.h>
 #include <octet/kernels/convolution.h>
 #include <octet/kernels/convolution_algorithm.h>
 #include <octet/kernels/elementwise.h>
@@ -324,6 +325,9 @@ void register_benchmarks(Isa isa) {
   });
   add("quantize", [=](benchmark::State& state) {
     bench_values(state, isa, [](const float* x) { quantize(x, kValues, {.scale = 0.04f, .zero_point = 128}, q.data()); });
+  });
+  add("channels_last", [=](benchmark::State& state) {
+    bench_values(state, isa, [](const float*) { channels_last(q.data(), 1, 3, kValues / 3, sums.data()); });
   });
   add("fake_quantize", [=](benchmark::State& state) { bench_fake_quantize(state, isa, /*backward=*/false); });
   add("fake_quantize_backward", [=](benchmark::State& state) { bench_fake_quantize(state, isa, /*backward=*/true); });

@@ -21,8 +21,11 @@ TEST(ChannelsLast, LaysTheChannelsOfAPixelSideBySide) {
           }
         }
       }
-      channels_last(from.data(), kImages, channels, pixels, out.data());
-      ASSERT_EQ(out.values(), expected) << channels << " channels, " << pixels << " pixels";
+      test::for_each_isa([&] {
+        std::fill_n(out.data(), expected.size(), uint8_t{0});
+        channels_last(from.data(), kImages, channels, pixels, out.data());
+        ASSERT_EQ(out.values(), expected) << channels << " channels, " << pixels << " pixels";
+      });
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <octet/kernels/channels_last.h>
 #include <octet/kernels/isa.h>
 #include <octet/kernels/pool.h>
 
@@ -323,6 +324,8 @@ struct KernelTable {
   void (*normalize_u8)(const uint8_t* q, int64_t n, const NormalizeArgs& args, uint8_t* out);
   void (*normalize_s8)(const int8_t* q, int64_t n, const NormalizeArgs& args, int8_t* out);
   void (*look_up)(const uint8_t* x, int64_t n, const uint8_t* table, uint8_t* y);
+  /// For 1 to kMostPlanes channels.
+  void (*interleave_planes[kMostPlanes])(const uint8_t* planes, int64_t pixels, int64_t begin, int64_t end, uint8_t* out);
   /// scratch: [width * channels]
   void (*max_pool_row_u8)(const PoolRow<uint8_t>& row, uint8_t* scratch, uint8_t* out);
   void (*max_pool_row_s8)(const PoolRow<int8_t>& row, int8_t* scratch, int8_t* out);

@@ -2,6 +2,7 @@
 
 #include "kernels/attention_impl.h"
 #include "kernels/binary_impl.h"
+#include "kernels/channels_last_impl.h"
 #include "kernels/depthwise_impl.h"
 #include "kernels/elementwise_impl.h"
 #include "kernels/embedding_impl.h"
@@ -47,6 +48,8 @@ constexpr KernelTable simd_kernels(Isa isa, void (*accumulate)(const AccumulateA
       .normalize_u8 = normalize<Simd, uint8_t>,
       .normalize_s8 = normalize<Simd, int8_t>,
       .look_up = look_up<Simd>,
+      .interleave_planes = {interleave_planes<Simd, 1>, interleave_planes<Simd, 2>, interleave_planes<Simd, 3>,
+                            interleave_planes<Simd, 4>},
       .max_pool_row_u8 = max_pool_row<Simd, uint8_t>,
       .max_pool_row_s8 = max_pool_row<Simd, int8_t>,
       .average_pool_row_u8 = average_pool_row<Simd, uint8_t>,
