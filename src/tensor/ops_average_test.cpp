@@ -72,6 +72,27 @@ TEST(AveragingOps, RoundHalvesToTheEvenInteger) {
   EXPECT_TRUE(octet::int_repr(q.mean(1)).equal(torch::tensor({2, 2, 254, 0}, torch::kByte)));
 }
 
+TEST(AveragingOps, MeansOfWholeImagesAreThoseOfTheIntegers) {
+  torch::manual_seed(17);
+  for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{2, 19, 4, 3}, {3, 1, 2, 2}, {1, 40, 7, 7}, {2, 6, 2, 3, 2}}) {
+    std::vector<int64_t> last_first;
+    for (int64_t d = static_cast<int64_t>(sizes.size()) - 1; d >= 2; --d)
+      last_first.push_back(d % 2 == 0 ? d : d - static_cast<int64_t>(sizes.size()));
+    for (const auto& values : test::in_all_layouts(sizes)) {
+      for (const DType dtype : {quint8, qint8, qint32}) {
+        const auto q = quantize_per_tensor(values, 0.02, 101, dtype);                                       // an odd zero point
+        const at::Tensor means = octet::int_repr(q).to(torch::kDouble).mean(last_first, /*keepdim=*/true);  // ties are exact
+        const at::Tensor expected = means.round().to(octet::int_repr(q).scalar_type());
+        EXPECT_TRUE(octet::int_repr(q.mean(last_first, true)).equal(expected)) << dtype << " " << values.strides();
+        EXPECT_TRUE(octet::int_repr(q.mean(last_first)).equal(expected.flatten(1))) << dtype << " " << values.strides();
+      }
+    }
+  }
+  const auto q = quantize_per_tensor(torch::randn({1, 2, 3, 4}), 0.1, 0, quint8);
+  expect_error([&] { q.mean({2, 2}); }, "dim 2 appears multiple times");
+  expect_error([&] { q.mean({2, 4}); }, "out of range");
+}
+
 TEST(AveragingOps, SumExactlyWhereFloatsDoNot) {
   const auto q = make_per_tensor_quantized(torch::full({1 << 21}, 255, torch::kByte), 1, 0);
   EXPECT_EQ(octet::int_repr(q.mean()).item<int>(), 255);
