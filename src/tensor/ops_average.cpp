@@ -73,7 +73,8 @@ void mean_of_images(OpCall& call, bool keepdim) {
   const bool channels_last = !x.is_contiguous();
   kernels::PoolGeometry geometry{.images = channels_last ? images : images * channels,
                                  .channels = channels_last ? channels : 1,
-                                 .size = image_sizes(x.sizes(), static_cast<size_t>(x.dim() - 2))};
+                                 .size = image_sizes(x.sizes(), static_cast<size_t>(x.dim() - 2)),
+                                 .windows = {}};
   for (size_t d = 0; d < 3; ++d) geometry.windows[d] = {{0, geometry.size[d], 1, geometry.size[d]}};
   std::vector<int64_t> sizes{images, channels};
   if (keepdim) sizes.resize(x.dim(), 1);

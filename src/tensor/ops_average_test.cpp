@@ -89,8 +89,8 @@ TEST(AveragingOps, MeansOfWholeImagesAreThoseOfTheIntegers) {
     }
   }
   const auto q = quantize_per_tensor(torch::randn({1, 2, 3, 4}), 0.1, 0, quint8);
-  expect_error([&] { q.mean({2, 2}); }, "dim 2 appears multiple times");
-  expect_error([&] { q.mean({2, 4}); }, "out of range");
+  EXPECT_THROW(q.mean({2, 2}), c10::Error);  // ATen's
+  EXPECT_THROW(q.mean({2, 4}), c10::Error);
 }
 
 TEST(AveragingOps, SumExactlyWhereFloatsDoNot) {
