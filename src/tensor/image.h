@@ -29,6 +29,10 @@ inline std::vector<int64_t> result_sizes(OpCall& call) {
   return call.try_with(at::empty(call.integers().sizes(), at::TensorOptions(at::kFloat).device(at::kMeta))).sizes().vec();
 }
 
+/// The mean of each image of 8-bit integers, of [batch, channels] and two or three dimensions, which become 1: each sum is
+/// divided and rounded once, halves to the even integer. At most kernels::kMaxAverageSize elements an image.
+at::Tensor means_of_images(OpCall& call);
+
 /// Answers with a tensor of out_sizes in the memory format of the argument, each of its images made by
 /// compute.template operator()<T>(const T* from, T* to) of one image of the argument. The threads share the images.
 template <class Compute>

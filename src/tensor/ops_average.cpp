@@ -1,7 +1,6 @@
 // Means: exact sums of the integers, rounded once. Of n elements,
 //   q = round(sum of q_i / n), halves to the even integer, in the quantizer of the argument.
 #include <octet/kernels/pool.h>
-#include <octet/tensor/parallel.h>
 
 #include <tensor/activation_memory.h>
 #include <tensor/image.h>
@@ -53,8 +52,8 @@ void answer_mean(OpCall& call, const at::Tensor& sums) {
   call.answer_integers(means);
 }
 
-/// Whether the dimensions are all of the images' but the first two, and these as the pools' kernels take them, which read them as
-/// they lie: adaptive_avg_pool2d(x, 1) comes here.
+/// Whether the dimensions are all of the images' but the first two, and these are what means_of_images() takes:
+/// adaptive_avg_pool2d(x, 1) comes here.
 bool are_whole_images(OpCall& call, std::vector<int64_t> dim) {
   const at::Tensor& x = call.integers();
   if (x.dim() < 4 || x.dim() > 5 || static_cast<int64_t>(dim.size()) != x.dim() - 2) return false;
@@ -63,27 +62,7 @@ bool are_whole_images(OpCall& call, std::vector<int64_t> dim) {
   for (int64_t i = 0; i < x.dim() - 2; ++i) {
     if (dim[i] != i + 2) return false;
   }
-  const bool dense = x.is_contiguous() || x.is_contiguous(x.suggest_memory_format());
-  return dense && info(call.quantizer().dtype).bits == 8 && x.numel() / (x.size(0) * x.size(1)) <= kernels::kMaxAverageSize;
-}
-
-void mean_of_images(OpCall& call, bool keepdim) {
-  const at::Tensor& x = call.integers();
-  const int64_t images = x.size(0), channels = x.size(1);
-  const bool channels_last = !x.is_contiguous();
-  kernels::PoolGeometry geometry{.images = channels_last ? images : images * channels,
-                                 .channels = channels_last ? channels : 1,
-                                 .size = image_sizes(x.sizes(), static_cast<size_t>(x.dim() - 2)),
-                                 .windows = {}};
-  for (size_t d = 0; d < 3; ++d) geometry.windows[d] = {{0, geometry.size[d], 1, geometry.size[d]}};
-  std::vector<int64_t> sizes{images, channels};
-  if (keepdim) sizes.resize(x.dim(), 1);
-  const at::Tensor means = empty_activation(sizes, x.scalar_type());
-  with_byte_type(call.quantizer().dtype, [&]<class T>() {
-    // As if the zero point were 0: halves are to become even integers, not even differences from it.
-    kernels::average_pool(x.const_data_ptr<T>(), geometry, /*zero_point=*/0, means.mutable_data_ptr<T>(), parallel_for);
-  });
-  call.answer_integers(means);
+  return info(call.quantizer().dtype).bits == 8 && x.numel() / (x.size(0) * x.size(1)) <= kernels::kMaxAverageSize;
 }
 
 void mean(OpCall& call) {
@@ -95,7 +74,10 @@ void mean_dim(OpCall& call) {
   check_mean(call);
   const auto dim = call.argument("dim").toOptional<std::vector<int64_t>>().value_or(std::vector<int64_t>());  // none: all
   const bool keepdim = call.argument("keepdim").toBool();
-  if (are_whole_images(call, dim)) return mean_of_images(call, keepdim);
+  if (are_whole_images(call, dim)) {
+    const at::Tensor means = means_of_images(call);
+    return call.answer_integers(keepdim ? means : means.flatten(1));
+  }
   answer_mean(call, at::sum(call.integers(), dim, keepdim, at::kLong));
 }
 

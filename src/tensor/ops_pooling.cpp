@@ -93,10 +93,9 @@ Windows adaptive_windows(int64_t in, int64_t out) {
   return windows;
 }
 
-// Answers with what pool(integers, geometry, result) writes, in the memory format of the argument: channels last, or one image a
-// channel.
+// What pool(integers, geometry, result) writes, in the memory format of the argument: channels last, or one image a channel.
 template <size_t spatial, class Pool>
-void answer_pool(OpCall& call, const std::vector<int64_t>& out_sizes, std::array<Windows, 3> windows, const Pool& pool) {
+at::Tensor pooled(OpCall& call, const std::vector<int64_t>& out_sizes, std::array<Windows, 3> windows, const Pool& pool) {
   // The strides of one volume alone may look like those of a batch of images.
   const bool has_batch = call.integers().dim() == static_cast<int64_t>(spatial) + 2;
   const auto memory_format = has_batch ? call.integers().suggest_memory_format() : at::MemoryFormat::Contiguous;
@@ -107,7 +106,7 @@ void answer_pool(OpCall& call, const std::vector<int64_t>& out_sizes, std::array
   const int64_t image_numel = image[0] * image[1] * image[2] * channels;
   const kernels::PoolGeometry geometry{image_numel == 0 ? 0 : in.numel() / image_numel, channels, image, std::move(windows)};
   with_byte_type(call.quantizer().dtype, [&]<class T>() { pool(in.const_data_ptr<T>(), geometry, out.mutable_data_ptr<T>()); });
-  call.answer_integers(out);
+  return out;
 }
 
 // max_pool3d knows no tensors without data, as result_sizes() takes them; an empty batch is as good.
@@ -129,9 +128,18 @@ void max_pool(OpCall& call) {
   const auto dilation = for_all_dimensions<spatial>(call.argument("dilation").toIntVector());
   auto windows =
       pool_windows<spatial>(call, sizes, [&](const Extent& extent, size_t i) { return max_windows(extent, dilation[i]); });
-  answer_pool<spatial>(call, sizes, std::move(windows), [](const auto* in, const kernels::PoolGeometry& geometry, auto* out) {
-    kernels::max_pool(in, geometry, out, parallel_for);
-  });
+  call.answer_integers(
+      pooled<spatial>(call, sizes, std::move(windows), [](const auto* in, const kernels::PoolGeometry& geometry, auto* out) {
+        kernels::max_pool(in, geometry, out, parallel_for);
+      }));
+}
+
+template <size_t spatial>
+at::Tensor averaged(OpCall& call, const std::vector<int64_t>& out_sizes, std::array<Windows, 3> windows, int32_t zero_point) {
+  return pooled<spatial>(call, out_sizes, std::move(windows),
+                         [&](const auto* in, const kernels::PoolGeometry& geometry, auto* out) {
+                           kernels::average_pool(in, geometry, zero_point, out, parallel_for);
+                         });
 }
 
 // The op on the differences from the zero point, in float64: ties are exact in it.
@@ -152,10 +160,7 @@ void average(OpCall& call, const std::vector<int64_t>& out_sizes, std::array<Win
   }
   if (info(call.quantizer().dtype).bits != 8 || most > kernels::kMaxAverageSize) return average_as_double(call);
   const auto zero_point = static_cast<int32_t>(call.quantizer().zero_point);
-  answer_pool<spatial>(call, out_sizes, std::move(windows),
-                       [&](const auto* in, const kernels::PoolGeometry& geometry, auto* out) {
-                         kernels::average_pool(in, geometry, zero_point, out, parallel_for);
-                       });
+  call.answer_integers(averaged<spatial>(call, out_sizes, std::move(windows), zero_point));
 }
 
 template <size_t spatial>
@@ -173,6 +178,24 @@ void average_pool(OpCall& call) {
 }
 
 template <size_t spatial>
+std::array<Windows, 3> adaptive_windows(at::IntArrayRef in_sizes, at::IntArrayRef out_sizes) {
+  const auto in = image_sizes(in_sizes, spatial);
+  const auto out = image_sizes(out_sizes, spatial);
+  std::array<Windows, 3> windows;
+  for (size_t d = 0; d < 3; ++d) windows[d] = adaptive_windows(in[d], out[d]);
+  return windows;
+}
+
+template <size_t spatial>
+at::Tensor means_of_images(OpCall& call) {
+  const at::IntArrayRef in_sizes = call.integers().sizes();
+  std::vector<int64_t> sizes(in_sizes.size(), 1);
+  std::copy_n(in_sizes.begin(), 2, sizes.begin());
+  // As if the zero point were 0: halves are to become even integers, not even differences from it.
+  return averaged<spatial>(call, sizes, adaptive_windows<spatial>(in_sizes, sizes), /*zero_point=*/0);
+}
+
+template <size_t spatial>
 void adaptive_average_pool(OpCall& call) {
   const at::IntArrayRef in_sizes = call.integers().sizes();
   const auto image = call.argument("output_size").toIntVector();
@@ -181,14 +204,14 @@ void adaptive_average_pool(OpCall& call) {
   }
   auto sizes = in_sizes.vec();
   std::copy(image.begin(), image.end(), sizes.end() - spatial);
-  const auto in = image_sizes(in_sizes, spatial);
-  const auto out = image_sizes(sizes, spatial);
-  std::array<Windows, 3> windows;
-  for (size_t d = 0; d < 3; ++d) windows[d] = adaptive_windows(in[d], out[d]);
-  average<spatial>(call, sizes, std::move(windows));
+  average<spatial>(call, sizes, adaptive_windows<spatial>(in_sizes, sizes));
 }
 
 }  // namespace
+
+at::Tensor means_of_images(OpCall& call) {
+  return call.integers().dim() == 5 ? means_of_images<3>(call) : means_of_images<2>(call);
+}
 
 std::span<const OpRow> pooling_ops() {
   static constexpr OpRow kRows[] = {
